@@ -1,0 +1,69 @@
+"""Exact amounts: whole coins as Decimal for people and programs, whole minor units in the database.
+
+A minor unit is the smallest part of a coin (satoshi, 10^-8, for Bitcoin). Nothing here rounds: what does not fit
+exactly is refused.
+"""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from typing import Final
+
+from cryptoassets_core.errors import InvalidAmountError, InvalidAmountTypeError
+
+#: What a BIGINT column holds; the decimals of a coin decide how many whole coins that is.
+MAX_MINOR_UNITS: Final = 2**63 - 1
+
+#: Enough digits for a NUMERIC(38, 0), and an error instead of a rounded result.
+_EXACT: Final = Context(prec=76, traps=[Inexact, InvalidOperation])
+
+
+def to_minor_units(value: Decimal | int, decimals: int) -> int:
+    """Turn whole coins into minor units, of either sign.
+
+    :param value: whole coins; a Decimal or an int.
+    :param decimals: how many decimals the coin has, 8 for Bitcoin.
+    :raises InvalidAmountTypeError: for float, bool, str and anything else that is not an exact number.
+    :raises InvalidAmountError: for NaN, infinity, and for more decimals than the coin has.
+    """
+    if isinstance(value, bool) or not isinstance(value, Decimal | int):
+        raise InvalidAmountTypeError(
+            f"an amount must be a decimal.Decimal in whole coins, not {type(value).__name__}; "
+            "a float cannot hold coins exactly"
+        )
+    number = Decimal(value)
+    if not number.is_finite():
+        raise InvalidAmountError(f"an amount must be a finite number, not {number}")
+    if number.adjusted() > 40 or number.adjusted() < -40:
+        # Checked before any arithmetic: Decimal("1e999999999") must not become a billion digits.
+        raise InvalidAmountError(f"the amount {number} is out of range for a coin with {decimals} decimals")
+    minor = number.scaleb(decimals, _EXACT)
+    if minor != minor.to_integral_value():
+        raise InvalidAmountError(
+            f"the amount {number:f} has more than the {decimals} decimals of this coin; it is never rounded"
+        )
+    return int(minor)
+
+
+def from_minor_units(minor: int, decimals: int) -> Decimal:
+    """Turn minor units into whole coins, always written with all the coin's decimals."""
+    return Decimal(minor).scaleb(-decimals, _EXACT)
+
+
+def check_amount(value: Decimal | int, decimals: int) -> Decimal:
+    """Let through only an amount that may move money.
+
+    :returns: the amount as a Decimal with all the coin's decimals.
+    :raises InvalidAmountError: as :py:func:`to_minor_units`, and for zero, negative or too large amounts.
+    """
+    minor = to_minor_units(value, decimals)
+    if minor <= 0:
+        raise InvalidAmountError(f"an amount must be more than zero, not {Decimal(value):f}")
+    if minor > MAX_MINOR_UNITS:
+        raise InvalidAmountError(f"the amount {Decimal(value):f} is more than the database can hold")
+    return from_minor_units(minor, decimals)
+
+
+def format_amount(value: Decimal) -> str:
+    """Write an amount for a wire or a person: fixed notation, never ``1E-8``."""
+    return f"{value:f}"

@@ -1,0 +1,208 @@
+"""The contract between the kernel and whatever talks to a coin's network.
+
+A backend owns keys and a connection; it knows nothing of accounts or of the database. It speaks whole coins as exact
+Decimal, and it must tell a definite refusal from an unknown outcome (see :py:mod:`cryptoassets_core.errors`):
+
+- :py:class:`~cryptoassets_core.errors.BackendUnavailableError`: nothing happened, ask again later;
+- :py:class:`~cryptoassets_core.errors.BackendRejectedError` and its subclasses: nothing happened and nothing will;
+- :py:class:`~cryptoassets_core.errors.OutcomeUnknownError`: it may have happened.
+
+Methods are called from several threads at once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NewType
+
+from pydantic import BaseModel, ConfigDict
+
+from cryptoassets_core.coin.description import CoinDescription, Network
+
+#: Hash of a network transaction, 64 lowercase hex digits as block explorers write it.
+Txid = NewType("Txid", str)
+
+#: Hash of a block, written alike.
+BlockHash = NewType("BlockHash", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Outpoint:
+    """One output of a network transaction: what an input spends."""
+
+    txid: Txid
+    vout: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedOutput:
+    """An output that pays an address of the backend's wallet."""
+
+    address: str
+    #: Whole coins that were really delivered to the address.
+    amount: Decimal
+    vout: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletTransaction:
+    """A network transaction that concerns the backend's wallet, as the backend sees it now."""
+
+    txid: Txid
+    #: Blocks on top, the including one counted; 0 is unconfirmed, negative is in conflict with the chain.
+    confirmations: int
+    #: The block that includes it, None when unconfirmed or in conflict.
+    block_hash: BlockHash | None = None
+    #: What it pays to the wallet. Empty when in conflict: daemons forget it then.
+    received: tuple[ReceivedOutput, ...] = ()
+    #: Whole coins the wallet paid for it, None when somebody else paid.
+    fee: Decimal | None = None
+    #: A block reward, which may only be spent when mature.
+    coinbase: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChainChanges:
+    """What happened since a checkpoint."""
+
+    #: Best block while the answer was made.
+    tip: BlockHash
+    #: Where to continue next time.
+    checkpoint: BlockHash
+    #: Every wallet transaction that is unconfirmed, was included after the checkpoint, or left the chain since.
+    transactions: Sequence[WalletTransaction]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedTransaction:
+    """A network transaction that is signed and not published."""
+
+    txid: Txid
+    #: Serialised and signed, hexadecimal.
+    raw: str
+    #: Whole coins.
+    fee: Decimal
+    inputs: tuple[Outpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SentTransaction:
+    """A network transaction that a one-shot backend made and published."""
+
+    txid: Txid
+    #: Whole coins, None when the backend will tell later.
+    fee: Decimal | None
+
+
+class BackendOptions(BaseModel):
+    """What every backend can be told in the configuration; a plugin adds its own fields.
+
+    Never validate secrets with a custom message: what is wrong with an option is reported by its path and type only.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CoinBackend(ABC):
+    """Talks to the network of one coin.
+
+    Derive from :py:class:`TwoStepBackend` or :py:class:`OneShotBackend`, which add the way to send.
+
+    :ivar coin: the coin it serves.
+    :ivar network: which of the coin's networks it must be connected to.
+    """
+
+    def __init__(self, coin: CoinDescription, network: Network, options: BackendOptions) -> None:
+        self.coin = coin
+        self.network = network
+
+    @abstractmethod
+    def check(self) -> None:
+        """See that the backend answers, takes our credentials and is on the right network.
+
+        :raises BackendUnavailableError: it is down or not ready yet.
+        :raises BackendRejectedError: it refuses us, or serves another network.
+        """
+
+    @abstractmethod
+    def create_address(self, label: str) -> str:
+        """Make a new receiving address; losing one on an unknown outcome costs nothing.
+
+        :param label: unique for the wallet, letters, digits, ``-`` and ``_`` only.
+        """
+
+    @abstractmethod
+    def get_tip(self) -> BlockHash:
+        """Return the best block's hash; the cheap question between blocks."""
+
+    @abstractmethod
+    def list_since(self, checkpoint: BlockHash | None, *, depth: int) -> ChainChanges:
+        """List what changed since a checkpoint, in a number of calls that does not grow with what exists.
+
+        :param checkpoint: from an earlier answer; None, stale and unknown ones give all there is to know.
+        :param depth: transactions with fewer confirmations than this are listed every time.
+        """
+
+    @abstractmethod
+    def get_transactions(self, txids: Iterable[Txid]) -> Mapping[Txid, WalletTransaction]:
+        """Look up wallet transactions by name, in as few calls as possible; unknown ones are absent."""
+
+    @abstractmethod
+    def get_backend_balance(self, confirmations: int = 0) -> Decimal:
+        """Return the whole coins that the wallet holds with at least so many confirmations.
+
+        With 0 it counts unconfirmed deposits too, and coins locked for prepared transactions in any case.
+        """
+
+    def close(self) -> None:
+        """Let go of connections; called once, when no other call is under way."""
+
+
+class TwoStepBackend(CoinBackend):
+    """A backend that can sign without publishing, so that a crash never leaves a doubt."""
+
+    @abstractmethod
+    def prepare(self, recipients: Mapping[str, Decimal]) -> PreparedTransaction:
+        """Build and sign a transaction, and keep its inputs from being used by another one.
+
+        :param recipients: whole coins for each address; never empty.
+        :raises InsufficientHotWalletFunds: the wallet cannot pay it now.
+        :raises RecipientRejectedError: one payment can never be sent; it is named.
+        """
+
+    @abstractmethod
+    def submit(self, prepared: PreparedTransaction) -> None:
+        """Publish; returning means that the network knows it. Publishing again is harmless and succeeds.
+
+        :raises BroadcastDeadError: it is proved that it never confirms.
+        """
+
+    @abstractmethod
+    def hold(self, prepared: PreparedTransaction) -> None:
+        """Reserve the inputs of a stored transaction again, after the backend may have forgotten; idempotent."""
+
+    @abstractmethod
+    def release(self, prepared: PreparedTransaction) -> None:
+        """Give back the inputs of a transaction that was never submitted and never will be; idempotent."""
+
+
+class OneShotBackend(CoinBackend):
+    """A backend that offers nothing better than paying at once."""
+
+    @abstractmethod
+    def send(self, recipients: Mapping[str, Decimal], label: str) -> SentTransaction:
+        """Pay and publish in one call, which is never repeated after an unknown outcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendType:
+    """A backend that a plugin brings, as named in the configuration."""
+
+    name: str
+    factory: type[CoinBackend]
+    options: type[BackendOptions]
+    #: Dotted class names that older configuration files use.
+    legacy_names: tuple[str, ...] = ()

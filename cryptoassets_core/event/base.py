@@ -1,0 +1,54 @@
+"""The contract of event sinks: where the application hears what happened."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, as it is delivered."""
+
+    #: Unique and the same at every delivery: receivers use it to ignore repeats.
+    id: str
+    name: str
+    #: JSON-ready; amounts are strings in fixed notation.
+    data: Mapping[str, object]
+
+
+class EventSinkOptions(BaseModel):
+    """Options of a sink; a plugin adds its own fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EventSink(ABC):
+    """Delivers events to one place, one at a time, from a thread of its own."""
+
+    def __init__(self, name: str, options: EventSinkOptions) -> None:
+        self.name = name
+
+    @abstractmethod
+    def deliver(self, event: Event) -> None:
+        """Hand over the event; returning means that it was taken.
+
+        :raises EventDeliveryError: it was not; it will be tried again.
+        """
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSinkType:
+    """A kind of sink that a plugin brings, as named in the configuration."""
+
+    name: str
+    factory: type[EventSink]
+    options: type[EventSinkOptions]
+    #: Dotted class names that older configuration files use.
+    legacy_names: tuple[str, ...] = ()

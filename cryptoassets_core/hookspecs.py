@@ -1,0 +1,81 @@
+"""Every hook a plugin may implement: the contract between the kernel and its plugins.
+
+A distribution declares an entry point in the group ``cryptoassets``; the object it names (usually a module) carries
+functions marked with :py:data:`hookimpl`. Take only the arguments you need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from cryptoassets_core.backend.base import BackendType
+from cryptoassets_core.coin.description import CoinDescription
+from cryptoassets_core.event.base import EventSinkType
+from cryptoassets_core.walletnotify.base import WalletNotifyType
+
+if TYPE_CHECKING:
+    import click
+
+    from cryptoassets_core.app import CryptoAssetsApp
+    from cryptoassets_core.service.main import Service
+
+#: Name of the pluggy project and of the entry-point group.
+PROJECT_NAME = "cryptoassets"
+
+hookspec = pluggy.HookspecMarker(PROJECT_NAME)
+
+#: Marks a plugin's function as the implementation of the hook of the same name.
+hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
+
+
+@hookspec
+def cryptoassets_coins() -> Iterable[CoinDescription]:  # type: ignore[empty-body]
+    """Return the coins this plugin brings.
+
+    Called once for each app, before any database or network access. Two plugins that bring one symbol stop the start
+    with a PluginError naming both.
+    """
+
+
+@hookspec
+def cryptoassets_backends() -> Iterable[BackendType]:  # type: ignore[empty-body]
+    """Return the backend types this plugin brings; called and checked like :py:func:`cryptoassets_coins`."""
+
+
+@hookspec
+def cryptoassets_walletnotify_handlers() -> Iterable[WalletNotifyType]:  # type: ignore[empty-body]
+    """Return the notification channels this plugin brings; called and checked like the coins."""
+
+
+@hookspec
+def cryptoassets_event_sinks() -> Iterable[EventSinkType]:  # type: ignore[empty-body]
+    """Return the event sink types this plugin brings; called and checked like the coins."""
+
+
+@hookspec
+def cryptoassets_configure(app: CryptoAssetsApp, config: dict[str, object]) -> None:
+    """Have the last word on an app that is configured and not yet connected to its database.
+
+    Called once for each app, in the thread that configures it. What it raises stops the start.
+    """
+
+
+@hookspec
+def cryptoassets_service_startup(service: Service) -> None:
+    """Add jobs to ``service.scheduler``; called once, before the daemon starts its own components.
+
+    What it raises stops the daemon.
+    """
+
+
+@hookspec
+def cryptoassets_service_shutdown(service: Service) -> None:
+    """Clean up after the daemon's components were stopped; what it raises is logged."""
+
+
+@hookspec
+def cryptoassets_cli_commands(group: click.Group) -> None:
+    """Add commands to the ``cryptoassets`` command; called once, before its arguments are read."""

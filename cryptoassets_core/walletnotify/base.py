@@ -1,0 +1,64 @@
+"""The contract of wallet notification: something outside tells that a network transaction may have changed.
+
+A notification is a hint and never a fact. Handlers pass on the transaction id; the kernel asks the backend.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from cryptoassets_core.backend.base import Txid
+
+#: Takes a txid that looks like one; returns at once, never raises.
+Notify = Callable[["Txid"], None]
+
+
+class WalletNotifyOptions(BaseModel):
+    """Options of a notification channel; a plugin adds its own fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IncomingTransactionRunnable(ABC):
+    """A channel on which notifications come in, running in threads of its own.
+
+    One bad notification must never end it.
+    """
+
+    def __init__(self, options: WalletNotifyOptions, notify: Notify) -> None:
+        self.notify = notify
+
+    @abstractmethod
+    def start(self) -> None:
+        """Open the channel and return when it is ready.
+
+        :raises ConfigurationError: it cannot be opened as configured, for example a port in use.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Close the channel within a few seconds; safe to call twice."""
+
+    @abstractmethod
+    def is_alive(self) -> bool:
+        """Tell whether notifications are still taken."""
+
+    def register_new_addresses(self) -> None:
+        """New receiving addresses exist; channels that subscribe address by address do so now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletNotifyType:
+    """A notification channel that a plugin brings, as named in the configuration."""
+
+    name: str
+    factory: type[IncomingTransactionRunnable]
+    options: type[WalletNotifyOptions]
+    #: Dotted class names that older configuration files use.
+    legacy_names: tuple[str, ...] = ()
