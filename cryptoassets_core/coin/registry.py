@@ -1,0 +1,203 @@
+"""The coins an app is configured with: each binds its models to its backend and its rules."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from cryptoassets_core.coin.description import AddressRules, CoinDescription, Network
+from cryptoassets_core.coin.validate import canonical_address
+from cryptoassets_core.errors import BadAddress, ConfigurationError
+
+if TYPE_CHECKING:
+    from cryptoassets_core.backend.base import CoinBackend
+    from cryptoassets_core.models import (
+        GenericAccount,
+        GenericAddress,
+        GenericNetworkTransaction,
+        GenericTransaction,
+        GenericWallet,
+    )
+
+#: Confirmations before a deposit is credited, unless configured otherwise.
+DEFAULT_CONFIRMATION_COUNT = 3
+
+#: Confirmations after which a network transaction is no longer followed, unless configured otherwise.
+DEFAULT_MAX_CONFIRMATION_COUNT = 15
+
+
+class CoinModelDescription:
+    """Names the five model classes of a coin; they are imported when first asked for."""
+
+    def __init__(
+        self,
+        coin_name: str,
+        wallet_model_name: str,
+        address_model_name: str,
+        account_model_name: str,
+        transaction_model_name: str,
+        network_transaction_model_name: str,
+    ) -> None:
+        """
+        :param coin_name: lowercase acronym.
+        :param wallet_model_name: dotted path of the class, as all the others.
+        """
+        self.coin_name = coin_name
+        self.wallet_model_name = wallet_model_name
+        self.address_model_name = address_model_name
+        self.account_model_name = account_model_name
+        self.transaction_model_name = transaction_model_name
+        self.network_transaction_model_name = network_transaction_model_name
+
+    @property
+    def Wallet(self) -> type[GenericWallet]:  # noqa: N802 - a class, named like one in 2015
+        """The wallet model."""
+        return _import_class(self.wallet_model_name)
+
+    @property
+    def Address(self) -> type[GenericAddress]:  # noqa: N802
+        """The address model."""
+        return _import_class(self.address_model_name)
+
+    @property
+    def Account(self) -> type[GenericAccount]:  # noqa: N802
+        """The account model."""
+        return _import_class(self.account_model_name)
+
+    @property
+    def Transaction(self) -> type[GenericTransaction]:  # noqa: N802
+        """The transaction model."""
+        return _import_class(self.transaction_model_name)
+
+    @property
+    def NetworkTransaction(self) -> type[GenericNetworkTransaction]:  # noqa: N802
+        """The network transaction model."""
+        return _import_class(self.network_transaction_model_name)
+
+
+def _import_class(dotted_name: str) -> Any:
+    module_name, _, class_name = dotted_name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"the model class {dotted_name!r} cannot be imported: {error}") from error
+
+
+class Coin:
+    """One configured coin.
+
+    :ivar name: lowercase acronym.
+    :ivar backend: what talks to the coin's network, None in an app without the backend subsystem.
+    :ivar network: which of the coin's networks is used.
+    :ivar confirmation_count: confirmations before a deposit is credited.
+    :ivar max_confirmation_count: confirmations after which a network transaction is no longer followed.
+    """
+
+    def __init__(
+        self,
+        coin_description: CoinModelDescription,
+        backend: CoinBackend | None = None,
+        max_confirmation_count: int = DEFAULT_MAX_CONFIRMATION_COUNT,
+        testnet: bool = False,
+        *,
+        network: Network | None = None,
+        confirmation_count: int = DEFAULT_CONFIRMATION_COUNT,
+    ) -> None:
+        """
+        :param testnet: short for ``network="test"``.
+        :raises ConfigurationError: the coin has no such network.
+        """
+        self.coin_description = coin_description
+        self.name = coin_description.coin_name
+        self.backend = backend
+        self.network: Network = network or ("test" if testnet else "main")
+        self.confirmation_count = confirmation_count
+        self.max_confirmation_count = max_confirmation_count
+        if self.network not in self.description.networks:
+            raise ConfigurationError(
+                f"{self.name} has no network {self.network!r}; it has: {', '.join(sorted(self.description.networks))}"
+            )
+
+    def __repr__(self) -> str:
+        return f"<Coin {self.name} {self.network}>"
+
+    @property
+    def description(self) -> CoinDescription:
+        """The coin's facts."""
+        return self.coin_description.Wallet.coin
+
+    @property
+    def testnet(self) -> bool:
+        """Whether the coins are worthless."""
+        return self.network != "main"
+
+    @property
+    def address_rules(self) -> AddressRules:
+        """How this network writes addresses."""
+        return self.description.networks[self.network]
+
+    @property
+    def wallet_model(self) -> type[GenericWallet]:
+        """The wallet model."""
+        return self.coin_description.Wallet
+
+    @property
+    def account_model(self) -> type[GenericAccount]:
+        """The account model."""
+        return self.coin_description.Account
+
+    @property
+    def address_model(self) -> type[GenericAddress]:
+        """The address model."""
+        return self.coin_description.Address
+
+    @property
+    def transaction_model(self) -> type[GenericTransaction]:
+        """The transaction model."""
+        return self.coin_description.Transaction
+
+    @property
+    def network_transaction_model(self) -> type[GenericNetworkTransaction]:
+        """The network transaction model."""
+        return self.coin_description.NetworkTransaction
+
+    def canonical_address(self, address: str) -> str:
+        """Return the one form in which an address is stored.
+
+        :raises BadAddress: it is no address of this coin's network.
+        """
+        return canonical_address(address, self.address_rules)
+
+    def validate_address(self, address: str) -> bool:
+        """Tell whether the address belongs to this coin's network."""
+        try:
+            self.canonical_address(address)
+        except BadAddress:
+            return False
+        return True
+
+
+class CoinRegistry:
+    """The configured coins by acronym."""
+
+    def __init__(self) -> None:
+        self._coins: dict[str, Coin] = {}
+
+    def register(self, coin: Coin) -> None:
+        """Add a coin, in place of an earlier one of that name."""
+        self._coins[coin.name] = coin
+
+    def get(self, name: str) -> Coin:
+        """Return a coin by its lowercase acronym.
+
+        :raises ConfigurationError: it is not configured.
+        """
+        try:
+            return self._coins[name]
+        except KeyError:
+            configured = ", ".join(sorted(self._coins)) or "none"
+            raise ConfigurationError(f"the coin {name!r} is not configured; configured: {configured}") from None
+
+    def all(self) -> list[tuple[str, Coin]]:
+        """Return all coins as (acronym, coin), in the order of the configuration."""
+        return list(self._coins.items())
