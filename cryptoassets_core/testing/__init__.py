@@ -1,0 +1,1 @@
+"""What tests of plugins and applications need; not imported by the kernel itself."""
