@@ -89,6 +89,10 @@ class UnknownRowError(LedgerError, LookupError):
     """There is no such wallet, account or transaction."""
 
 
+class NameTakenError(LedgerError):
+    """Another wallet, or another account of the wallet, has that name."""
+
+
 class WrongWalletError(LedgerError):
     """The account, address or transaction belongs to another wallet or another coin."""
 

@@ -88,15 +88,6 @@ class PreparedTransaction:
     inputs: tuple[Outpoint, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SentTransaction:
-    """A network transaction that a one-shot backend made and published."""
-
-    txid: Txid
-    #: Whole coins, None when the backend will tell later.
-    fee: Decimal | None
-
-
 class BackendOptions(BaseModel):
     """What every backend can be told in the configuration; a plugin adds its own fields.
 
@@ -109,7 +100,7 @@ class BackendOptions(BaseModel):
 class CoinBackend(ABC):
     """Talks to the network of one coin.
 
-    Derive from :py:class:`TwoStepBackend` or :py:class:`OneShotBackend`, which add the way to send.
+    Derive from :py:class:`TwoStepBackend`, which adds the way to send.
 
     :ivar coin: the coin it serves.
     :ivar network: which of the coin's networks it must be connected to.
@@ -187,14 +178,6 @@ class TwoStepBackend(CoinBackend):
     @abstractmethod
     def release(self, prepared: PreparedTransaction) -> None:
         """Give back the inputs of a transaction that was never submitted and never will be; idempotent."""
-
-
-class OneShotBackend(CoinBackend):
-    """A backend that offers nothing better than paying at once."""
-
-    @abstractmethod
-    def send(self, recipients: Mapping[str, Decimal], label: str) -> SentTransaction:
-        """Pay and publish in one call, which is never repeated after an unknown outcome."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,8 +65,6 @@ class NetworkTransactionState(StrEnum):
     COLLECTED = "collected"
     #: Broadcast: signed and stored; published again and again until the network knows it.
     PREPARED = "prepared"
-    #: Broadcast over a one-shot backend: the call was made and its outcome is not recorded.
-    OPENED = "opened"
     #: The network knows it: unconfirmed or included in a block.
     LIVE = "live"
     #: It conflicts with the chain.

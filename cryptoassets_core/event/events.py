@@ -1,0 +1,60 @@
+"""The events there are, and what each carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from cryptoassets_core.amounts import format_amount
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to be written to the outbox."""
+
+    name: str
+    #: Events of one subject are delivered in the order in which they were written.
+    subject: str
+    data: dict[str, object]
+
+
+def txupdate(
+    *,
+    coin_name: str,
+    transaction: int,
+    network_transaction: int,
+    transaction_type: str,
+    txid: str,
+    account: int,
+    address: str,
+    amount: Decimal,
+    credited: bool,
+    **extra: object,
+) -> NewEvent:
+    """A deposit or a broadcast withdrawal was first seen, or its confirmations changed.
+
+    :param coin_name: lowercase acronym.
+    :param transaction: id of the deposit or withdrawal.
+    :param network_transaction: id of the network transaction that carries it.
+    :param transaction_type: ``deposit`` or ``broadcast``.
+    :param account: id of the account that receives (deposit) or pays (broadcast).
+    :param amount: whole coins; delivered as a string in fixed notation.
+    :param credited: the deposit is credited, or the withdrawal is as deep in the chain as a deposit would have to be.
+    :param extra: more about the coin, at least ``confirmations``; negative ones mean a conflict with the chain.
+    """
+    return NewEvent(
+        name="txupdate",
+        subject=f"{coin_name}:{transaction}",
+        data={
+            "coin_name": coin_name,
+            "transaction": transaction,
+            "network_transaction": network_transaction,
+            "transaction_type": transaction_type,
+            "txid": txid,
+            "account": account,
+            "address": address,
+            "amount": format_amount(amount),
+            "credited": credited,
+            **extra,
+        },
+    )

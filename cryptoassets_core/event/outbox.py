@@ -1,0 +1,221 @@
+"""The outbox: events written in the same database transaction as the change that they tell of.
+
+An event is written once and fanned out to the sinks by the daemon, which alone knows them. A delivery is kept per event
+and sink, so a sink that is down keeps its own queue and delays nobody.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    exists,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from cryptoassets_core.clock import utc_now
+from cryptoassets_core.event.base import Event
+from cryptoassets_core.event.events import NewEvent
+from cryptoassets_core.models.types import RowId, UTCDateTime, enum_column_type
+
+
+class DeliveryState(StrEnum):
+    """How far an event has come at one sink."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    #: Given up after many attempts; kept for the operator.
+    DEAD = "dead"
+
+
+metadata = MetaData()
+
+event_table = Table(
+    "cryptoassets_event",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    # What receivers recognise a repeat by.
+    Column("event_id", String(36), nullable=False, unique=True),
+    Column("name", String(100), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("data", Text, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False, default=utc_now),
+    Column("fanned_out", Boolean, nullable=False, default=False),
+    Index(
+        "ix_cryptoassets_event_new",
+        "id",
+        postgresql_where=text("NOT fanned_out"),
+        sqlite_where=text("NOT fanned_out"),
+    ),
+)
+
+delivery_table = Table(
+    "cryptoassets_event_delivery",
+    metadata,
+    Column("sink", String(255), primary_key=True),
+    Column("event_row_id", RowId, ForeignKey("cryptoassets_event.id"), primary_key=True, autoincrement=False),
+    # Copied from the event, so that order within a subject is one index look-up.
+    Column("subject", String(255), nullable=False),
+    Column("state", enum_column_type(DeliveryState), nullable=False, default=DeliveryState.PENDING),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", UTCDateTime, nullable=False, default=utc_now),
+    Column("delivered_at", UTCDateTime),
+    Column("last_error", Text),
+    Index(
+        "ix_cryptoassets_event_delivery_pending",
+        "sink",
+        "subject",
+        "event_row_id",
+        postgresql_where=text("state = 'pending'"),
+        sqlite_where=text("state = 'pending'"),
+    ),
+    Index(
+        "ix_cryptoassets_event_delivery_due",
+        "sink",
+        "next_attempt_at",
+        postgresql_where=text("state = 'pending'"),
+        sqlite_where=text("state = 'pending'"),
+    ),
+)
+
+FIRST_RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 3600.0
+
+#: After so long without success an event is dead for that sink.
+GIVE_UP_AFTER = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event that is due at a sink."""
+
+    row_id: int
+    event: Event
+    attempts: int
+    created_at: datetime
+
+
+def record(session: Session, events: Sequence[NewEvent]) -> None:
+    """Write events; they become visible with the session's commit, or not at all."""
+    if events:
+        session.execute(
+            insert(event_table),
+            [
+                {
+                    "event_id": str(uuid.uuid4()),
+                    "name": event.name,
+                    "subject": event.subject,
+                    "data": json.dumps(event.data),
+                }
+                for event in events
+            ],
+        )
+
+
+def fan_out(session: Session, sinks: Sequence[str], *, limit: int = 1000) -> int:
+    """Queue new events at every sink.
+
+    :returns: how many events there were.
+    """
+    new = session.execute(
+        select(event_table.c.id, event_table.c.subject)
+        .where(~event_table.c.fanned_out)
+        .order_by(event_table.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if not new:
+        return 0
+    rows = [{"sink": sink, "event_row_id": row.id, "subject": row.subject} for sink in sinks for row in new]
+    if rows:
+        session.execute(insert(delivery_table), rows)
+    session.execute(update(event_table).where(event_table.c.id.in_([row.id for row in new])).values(fanned_out=True))
+    return len(new)
+
+
+def due_deliveries(session: Session, sink: str, *, now: datetime, limit: int = 100) -> list[Delivery]:
+    """Return what a sink should get now: of each subject only the first that it has not got."""
+    earlier = delivery_table.alias("earlier")
+    blocked = exists().where(
+        and_(
+            earlier.c.sink == sink,
+            earlier.c.subject == delivery_table.c.subject,
+            earlier.c.event_row_id < delivery_table.c.event_row_id,
+            earlier.c.state == DeliveryState.PENDING,
+        )
+    )
+    due = session.execute(
+        select(
+            delivery_table.c.event_row_id,
+            delivery_table.c.attempts,
+            event_table.c.event_id,
+            event_table.c.name,
+            event_table.c.data,
+            event_table.c.created_at,
+        )
+        .join(event_table, event_table.c.id == delivery_table.c.event_row_id)
+        .where(
+            delivery_table.c.sink == sink,
+            delivery_table.c.state == DeliveryState.PENDING,
+            delivery_table.c.next_attempt_at <= now,
+            ~blocked,
+        )
+        .order_by(delivery_table.c.next_attempt_at, delivery_table.c.event_row_id)
+        .limit(limit)
+    ).all()
+    return [
+        Delivery(row.event_row_id, Event(row.event_id, row.name, json.loads(row.data)), row.attempts, row.created_at)
+        for row in due
+    ]
+
+
+def mark_delivered(session: Session, sink: str, row_ids: Sequence[int], *, now: datetime) -> None:
+    """Note that a sink took events."""
+    if row_ids:
+        session.execute(
+            update(delivery_table)
+            .where(delivery_table.c.sink == sink, delivery_table.c.event_row_id.in_(row_ids))
+            .values(state=DeliveryState.DELIVERED, delivered_at=now)
+        )
+
+
+def mark_failed(session: Session, sink: str, delivery: Delivery, error: str, *, now: datetime) -> DeliveryState:
+    """Note that a sink did not take an event: it is tried again later, or given up after a long time."""
+    dead = now - delivery.created_at > GIVE_UP_AFTER
+    state = DeliveryState.DEAD if dead else DeliveryState.PENDING
+    session.execute(
+        update(delivery_table)
+        .where(delivery_table.c.sink == sink, delivery_table.c.event_row_id == delivery.row_id)
+        .values(
+            state=state,
+            attempts=delivery.attempts + 1,
+            next_attempt_at=now + _pause(delivery.attempts),
+            last_error=error[:1000],
+        )
+    )
+    return state
+
+
+def _pause(attempts: int) -> timedelta:
+    longest = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(attempts, 20))
+    return timedelta(seconds=random.uniform(longest / 2, longest))  # noqa: S311 - spreads load, keeps no secret

@@ -1,0 +1,40 @@
+"""The tables of one coin, as the ledger sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Table
+
+from cryptoassets_core.coin.description import CoinDescription
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Books:
+    """The tables of one coin, with the model classes that are mapped to them."""
+
+    coin: CoinDescription
+    wallet: Table
+    account: Table
+    address: Table
+    transaction: Table
+    network_transaction: Table
+    sync_state: Table
+    #: Model class of each table that has one, by role.
+    models: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, coin: CoinDescription, tables: Mapping[str, Table], models: Mapping[str, Any]) -> Books:
+        """Pick the coin's tables."""
+        return cls(
+            coin=coin,
+            wallet=tables[f"{coin.symbol}_wallet"],
+            account=tables[f"{coin.symbol}_account"],
+            address=tables[f"{coin.symbol}_address"],
+            transaction=tables[f"{coin.symbol}_transaction"],
+            network_transaction=tables[f"{coin.symbol}_network_transaction"],
+            sync_state=tables[f"{coin.symbol}_sync_state"],
+            models=models,
+        )

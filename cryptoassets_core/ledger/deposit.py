@@ -1,0 +1,174 @@
+"""Deposits: recorded when first seen, credited when deep enough, reversed when the network takes them back.
+
+All functions take many deposits and run a fixed number of statements, except reversals, which are rare. Work is driven
+by lists of ids, never by flags alone: a query planner with stale statistics turns those into scans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, select, update
+from sqlalchemy.orm import Session
+
+from cryptoassets_core.clock import utc_now
+from cryptoassets_core.ledger.books import Books
+from cryptoassets_core.ledger.posting import credit_many, debit, post
+from cryptoassets_core.ledger.rowset import minor, rowset
+from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.ledger.upsert import insert_missing
+
+
+@dataclass(frozen=True, slots=True)
+class SeenDeposit:
+    """What a network transaction pays to one of our addresses, all its outputs to that address together."""
+
+    network_transaction_id: int
+    address_id: int
+    account_id: int
+    wallet_id: int
+    #: Whole coins.
+    amount: Decimal
+    #: The reversed deposit that has come back, if it is one.
+    answers_id: int | None = None
+
+
+def record_deposits(session: Session, books: Books, seen: Sequence[SeenDeposit]) -> None:
+    """Write deposits that are not credited yet; those that are known already are passed over."""
+    insert_missing(
+        session,
+        books.transaction,
+        [
+            {
+                "kind": TransactionKind.DEPOSIT,
+                "state": TransactionState.INCOMING,
+                "amount": deposit.amount,
+                "wallet_id": deposit.wallet_id,
+                "receiving_account_id": deposit.account_id,
+                "address_id": deposit.address_id,
+                "network_transaction_id": deposit.network_transaction_id,
+                "answers_id": deposit.answers_id,
+            }
+            for deposit in seen
+        ],
+    )
+
+
+def credit_deposits(session: Session, books: Books, transaction_ids: Sequence[int]) -> set[int]:
+    """Credit deposits to their accounts, once: those that are credited already are passed over.
+
+    :returns: ids of the deposits that were credited by this call.
+    """
+    if not transaction_ids:
+        return set()
+    transaction = books.transaction
+    wanted = rowset(session, "wanted", {"id": BigInteger}, [(id_,) for id_ in transaction_ids])
+    due = session.execute(
+        select(
+            transaction.c.id, transaction.c.receiving_account_id, transaction.c.address_id, transaction.c.amount
+        )
+        .join(wanted, transaction.c.id == wanted.c.id)
+        .where(
+            transaction.c.kind == TransactionKind.DEPOSIT,
+            transaction.c.state != TransactionState.REVERSED,
+            transaction.c.credited_at.is_(None),
+        )
+        .order_by(transaction.c.id)
+        .with_for_update(of=transaction)
+    ).all()
+    if not due:
+        return set()
+    legs = credit_many(session, books, [(row.receiving_account_id, row.amount) for row in due])
+    posted = rowset(
+        session,
+        "posted",
+        {"id": BigInteger, "entry": BigInteger, "balance_after": BigInteger},
+        [(row.id, leg.entry, minor(books, leg.balance_after)) for row, leg in zip(due, legs, strict=True)],
+    )
+    session.execute(
+        update(transaction)
+        .where(transaction.c.id == posted.c.id)
+        .values(
+            credited_at=utc_now(),
+            receiving_entry=posted.c.entry,
+            receiving_balance_after=posted.c.balance_after,
+        )
+    )
+    _add_to_addresses(session, books, [(row.address_id, row.amount) for row in due])
+    return {row.id for row in due}
+
+
+def reverse_deposits(session: Session, books: Books, transaction_ids: Sequence[int]) -> list[Any]:
+    """Take deposits back; what was credited is taken from the account, below zero if it must be.
+
+    :returns: the reversal of each deposit that had been credited.
+    """
+    return [
+        reversal
+        for transaction_id in sorted(transaction_ids)
+        if (reversal := _reverse(session, books, transaction_id)) is not None
+    ]
+
+
+def _reverse(session: Session, books: Books, transaction_id: int) -> Any | None:
+    transaction = books.transaction
+    deposit = session.execute(
+        update(transaction)
+        .where(
+            transaction.c.id == transaction_id,
+            transaction.c.kind == TransactionKind.DEPOSIT,
+            transaction.c.state != TransactionState.REVERSED,
+        )
+        .values(state=TransactionState.REVERSED)
+        .returning(
+            transaction.c.wallet_id,
+            transaction.c.receiving_account_id,
+            transaction.c.address_id,
+            transaction.c.network_transaction_id,
+            transaction.c.amount,
+            transaction.c.credited_at,
+        )
+    ).one_or_none()
+    if deposit is None or deposit.credited_at is None:
+        return None
+    _add_to_addresses(session, books, [(deposit.address_id, -deposit.amount)])
+    return post(
+        session,
+        books,
+        wallet_id=deposit.wallet_id,
+        kind=TransactionKind.REVERSAL,
+        state=TransactionState.REVERSAL,
+        amount=deposit.amount,
+        address_id=deposit.address_id,
+        network_transaction_id=deposit.network_transaction_id,
+        answers_id=transaction_id,
+        credited_at=utc_now(),
+        sending=debit(
+            session,
+            books,
+            account_id=deposit.receiving_account_id,
+            amount=deposit.amount,
+            allow_overdraft=True,
+        ),
+    )
+
+
+def _add_to_addresses(session: Session, books: Books, received: Sequence[tuple[int, Decimal]]) -> None:
+    totals: dict[int, Decimal] = {}
+    for address_id, amount in received:
+        totals[address_id] = totals.get(address_id, Decimal(0)) + amount
+    address = books.address
+    added = rowset(
+        session,
+        "added",
+        {"address_id": BigInteger, "total": BigInteger},
+        [(address_id, minor(books, total)) for address_id, total in sorted(totals.items())],
+    )
+    session.execute(
+        update(address)
+        .where(address.c.id == added.c.address_id)
+        .values(balance=address.c.balance + added.c.total, updated_at=utc_now())
+    )

@@ -1,0 +1,181 @@
+"""The only statements that change a balance.
+
+Balances move by relative, conditional updates, so a posting is right at any isolation level: what it reads and what it
+writes are one statement. Whoever posts to two accounts locks both first, in id order, so that two opposite transfers
+cannot deadlock and nothing is written before all is known to be possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, Integer, and_, insert, select, update
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.util import identity_key
+
+from cryptoassets_core.amounts import check_amount
+from cryptoassets_core.clock import utc_now
+from cryptoassets_core.errors import NotEnoughAccountBalance, UnknownRowError, WrongWalletError
+from cryptoassets_core.ledger.books import Books
+from cryptoassets_core.ledger.rowset import minor, rowset
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One account's side of a movement."""
+
+    account_id: int
+    #: Number of the entry in the account.
+    entry: int
+    #: Whole coins.
+    balance_after: Decimal
+
+
+def lock_accounts(session: Session, books: Books, *, wallet_id: int, account_ids: Iterable[int]) -> None:
+    """Lock accounts until the transaction ends, and see that they belong to the wallet.
+
+    :raises UnknownRowError: an account does not exist.
+    :raises WrongWalletError: an account belongs to another wallet.
+    """
+    account = books.account
+    wanted = sorted(set(account_ids))
+    locked = session.execute(
+        select(account.c.id, account.c.wallet_id)
+        .where(account.c.id.in_(wanted))
+        .order_by(account.c.id)
+        .with_for_update(key_share=True)
+    ).all()
+    wallet_of = {row.id: row.wallet_id for row in locked}
+    for account_id in wanted:
+        if account_id not in wallet_of:
+            raise UnknownRowError(f"there is no {books.coin.symbol} account {account_id}")
+        if wallet_of[account_id] != wallet_id:
+            raise WrongWalletError(
+                f"{books.coin.symbol} account {account_id} belongs to wallet {wallet_of[account_id]}, "
+                f"not to wallet {wallet_id}"
+            )
+
+
+def debit(
+    session: Session, books: Books, *, account_id: int, amount: Decimal, allow_overdraft: bool = False
+) -> Leg:
+    """Take coins from an account.
+
+    :raises NotEnoughAccountBalance: it has less; nothing was written.
+    """
+    account = books.account
+    remaining = account.c.balance - amount
+    statement = update(account).where(account.c.id == account_id)
+    if allow_overdraft:
+        statement = statement.values(overdrawn=remaining < 0)
+    else:
+        statement = statement.where(account.c.balance >= amount)
+    row = session.execute(
+        statement.values(balance=remaining, entries=account.c.entries + 1, updated_at=utc_now()).returning(
+            account.c.balance, account.c.entries, account.c.overdrawn
+        )
+    ).one_or_none()
+    if row is None:
+        available = session.scalar(select(account.c.balance).where(account.c.id == account_id))
+        if available is None:
+            raise UnknownRowError(f"there is no {books.coin.symbol} account {account_id}")
+        raise NotEnoughAccountBalance(
+            account_id=account_id, needed=amount, available=available, symbol=books.coin.symbol
+        )
+    _bring_up_to_date(session, books, account_id, row)
+    return Leg(account_id, row.entries, row.balance)
+
+
+def credit(session: Session, books: Books, *, account_id: int, amount: Decimal) -> Leg:
+    """Give coins to an account."""
+    (leg,) = credit_many(session, books, [(account_id, amount)])
+    return leg
+
+
+def credit_many(session: Session, books: Books, credits: Sequence[tuple[int, Decimal]]) -> list[Leg]:
+    """Give coins to accounts, several times to one if need be; two statements whatever their number.
+
+    :param credits: account id and whole coins of each entry.
+    :returns: the legs, in the order given.
+    """
+    account = books.account
+    totals: dict[int, Decimal] = {}
+    counts: dict[int, int] = {}
+    for account_id, amount in credits:
+        totals[account_id] = totals.get(account_id, Decimal(0)) + amount
+        counts[account_id] = counts.get(account_id, 0) + 1
+    given = rowset(
+        session,
+        "given",
+        {"account_id": BigInteger, "total": BigInteger, "n": Integer},
+        [(account_id, minor(books, total), counts[account_id]) for account_id, total in sorted(totals.items())],
+    )
+    if len(totals) > 1:
+        session.execute(
+            select(account.c.id)
+            .join(given, account.c.id == given.c.account_id)
+            .order_by(account.c.id)
+            .with_for_update(key_share=True, of=account)
+        ).all()
+    balance = account.c.balance + given.c.total
+    rows = session.execute(
+        update(account)
+        .where(account.c.id == given.c.account_id)
+        .values(
+            balance=balance,
+            entries=account.c.entries + given.c.n,
+            overdrawn=and_(account.c.overdrawn, balance < 0),
+            updated_at=utc_now(),
+        )
+        .returning(account.c.id, account.c.balance, account.c.entries, account.c.overdrawn)
+    ).all()
+    before = {row.id: (row.balance - totals[row.id], row.entries - counts[row.id]) for row in rows}
+    for row in rows:
+        _bring_up_to_date(session, books, row.id, row)
+    legs = []
+    for account_id, amount in credits:
+        if account_id not in before:
+            raise UnknownRowError(f"there is no {books.coin.symbol} account {account_id}")
+        balance_after, entry = before[account_id][0] + amount, before[account_id][1] + 1
+        before[account_id] = (balance_after, entry)
+        legs.append(Leg(account_id, entry, balance_after))
+    return legs
+
+
+def post(
+    session: Session,
+    books: Books,
+    *,
+    amount: Decimal,
+    sending: Leg | None = None,
+    receiving: Leg | None = None,
+    **values: object,
+) -> Any:
+    """Write the row of a movement whose legs are posted, and return it as a model object."""
+    model = books.models["transaction"]
+    if sending is not None:
+        values |= {
+            "sending_account_id": sending.account_id,
+            "sending_entry": sending.entry,
+            "sending_balance_after": sending.balance_after,
+        }
+    if receiving is not None:
+        values |= {
+            "receiving_account_id": receiving.account_id,
+            "receiving_entry": receiving.entry,
+            "receiving_balance_after": receiving.balance_after,
+        }
+    return session.scalars(
+        insert(model).values(amount=check_amount(amount, books.coin.decimals), **values).returning(model)
+    ).one()
+
+
+def _bring_up_to_date(session: Session, books: Books, account_id: int, row: Any) -> None:
+    loaded = session.identity_map.get(identity_key(books.models["account"], account_id))
+    if loaded is not None:
+        for name in ("balance", "entries", "overdrawn"):
+            set_committed_value(loaded, name, getattr(row, name))

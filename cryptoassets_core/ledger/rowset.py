@@ -1,0 +1,69 @@
+"""Rows made in Python, joined in SQL: one statement for any number of rows.
+
+PostgreSQL unfolds arrays and SQLite unfolds JSON; both take thousands of rows as one parameter each, where a list of
+VALUES would have to be parsed anew and soon meets the limit on parameters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, FromClause, Integer, String, TextClause, bindparam, column, text
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
+
+from cryptoassets_core.amounts import to_minor_units
+from cryptoassets_core.ledger.books import Books
+
+#: PostgreSQL's name of each column type a rowset may have.
+_ARRAY_TYPES: Mapping[type[TypeEngine[Any]], str] = {
+    BigInteger: "BIGINT",
+    Boolean: "BOOLEAN",
+    Integer: "INTEGER",
+    String: "TEXT",
+}
+
+
+def rowset(
+    session: Session,
+    name: str,
+    columns: Mapping[str, type[TypeEngine[Any]]],
+    rows: Sequence[Sequence[object]],
+) -> FromClause:
+    """Return the rows as something to join with.
+
+    :param name: its name in the statement; one statement may join several.
+    :param columns: name and type of each column, in the order of the rows' values. Amounts are BigInteger, in minor
+        units (:py:func:`minor`).
+    """
+    postgresql = session.get_bind().dialect.name == "postgresql"
+    unfolded = _unfolded_arrays(name, columns, rows) if postgresql else _unfolded_json(name, columns, rows)
+    return unfolded.columns(*(column(key, kind) for key, kind in columns.items())).subquery(name)
+
+
+def minor(books: Books, amount: Decimal) -> int:
+    """Return an amount as a rowset carries it."""
+    return to_minor_units(amount, books.coin.decimals)
+
+
+def _unfolded_arrays(
+    name: str, columns: Mapping[str, type[TypeEngine[Any]]], rows: Sequence[Sequence[object]]
+) -> TextClause:
+    arrays = ", ".join(f"CAST(:{name}_{key} AS {_ARRAY_TYPES[kind]}[])" for key, kind in columns.items())
+    values = {f"{name}_{key}": [row[index] for row in rows] for index, key in enumerate(columns)}
+    # The names come from our own code, the values go as parameters.
+    return text(f"SELECT * FROM unnest({arrays}) AS unfolded ({', '.join(columns)})").bindparams(  # noqa: S608
+        *(bindparam(key, value) for key, value in values.items())
+    )
+
+
+def _unfolded_json(
+    name: str, columns: Mapping[str, type[TypeEngine[Any]]], rows: Sequence[Sequence[object]]
+) -> TextClause:
+    selected = ", ".join(f"json_extract(value, '$[{index}]') AS {key}" for index, key in enumerate(columns))
+    return text(f"SELECT {selected} FROM json_each(:{name}_rows)").bindparams(  # noqa: S608
+        bindparam(f"{name}_rows", json.dumps([list(row) for row in rows]))
+    )

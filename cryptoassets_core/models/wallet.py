@@ -1,0 +1,359 @@
+"""Wallets: the way into the ledger."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import Select, String, func, select, type_coerce
+from sqlalchemy.orm import Mapped, Query, Session, declared_attr, mapped_column, relationship
+
+from cryptoassets_core.amounts import check_amount
+from cryptoassets_core.clock import utc_now
+from cryptoassets_core.errors import (
+    AddressTakenError,
+    BackendError,
+    CannotCreateAddress,
+    InvalidAmountError,
+    LedgerError,
+    NameTakenError,
+    UnknownRowError,
+    WrongWalletError,
+)
+from cryptoassets_core.ledger.fee import fee_account_id
+from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.ledger.transfer import transfer
+from cryptoassets_core.ledger.upsert import insert_missing
+from cryptoassets_core.ledger.withdrawal import reserve_withdrawal
+from cryptoassets_core.models.base import CoinModel, HasId, HasTimes
+from cryptoassets_core.models.types import Amount
+from cryptoassets_core.names import check_name
+
+if TYPE_CHECKING:
+    from cryptoassets_core.models.account import GenericAccount
+    from cryptoassets_core.models.address import GenericAddress
+    from cryptoassets_core.models.transaction import GenericTransaction
+
+
+class GenericWallet(HasId, HasTimes, CoinModel):
+    """Accounts that share one hot wallet at the backend.
+
+    Methods work in the session of the object and never commit. What they post is written to the database at once, after
+    whatever the session has pending.
+    """
+
+    __abstract__ = True
+    role = "wallet"
+
+    #: Unique; for the application and its operator.
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+
+    @declared_attr
+    def accounts(cls) -> Mapped[list[GenericAccount]]:  # noqa: N805 - SQLAlchemy calls it on the class
+        """All accounts, the fee account included."""
+        return relationship(cls.later("account"), back_populates="wallet")
+
+    @property
+    def balance(self) -> Decimal:
+        """What all accounts have together, in whole coins, added up when asked for."""
+        account = self.sibling("account")
+        total = select(type_coerce(func.sum(account.balance), Amount(self.coin.decimals)))
+        return self.session().scalar(total.where(account.wallet_id == self.id)) or Decimal(0)
+
+    @classmethod
+    def get_by_id(cls, session: Session, wallet_id: int) -> Self:
+        """Return a wallet.
+
+        :raises UnknownRowError: there is none of that id.
+        """
+        wallet = session.get(cls, wallet_id)
+        if wallet is None:
+            raise UnknownRowError(f"there is no {cls.coin.symbol} wallet {wallet_id}")
+        return wallet
+
+    @classmethod
+    def get_or_create_by_name(cls, name: str, session: Session) -> Self:
+        """Return the wallet of that name, made if need be; safe when several do so at once."""
+        check_name(name, "a wallet's name")
+        wanted = select(cls).where(cls.name == name)
+        wallet = session.scalar(wanted)
+        if wallet is None:
+            insert_missing(session, cls.books().wallet, [{"name": name}])
+            wallet = session.scalars(wanted).one()
+        return wallet
+
+    # --- Accounts -------------------------------------------------------------------------------------------
+
+    def create_account(self, name: str) -> GenericAccount:
+        """Make an account in this wallet.
+
+        :raises NameTakenError: the wallet has one of that name, or the name is reserved.
+        """
+        self._check_account_name(name)
+        if self.get_account_by_name(name) is not None:
+            raise NameTakenError(f"wallet {self.id} has an account {name!r} already; choose another name")
+        account: GenericAccount = self.sibling("account")(name=name, wallet=self)
+        self.session().add(account)
+        return account
+
+    def get_account_by_name(self, name: str) -> GenericAccount | None:
+        """Return the account of that name in this wallet, or None."""
+        account: GenericAccount | None = self.session().scalar(self._account_of_name(name))
+        return account
+
+    def get_or_create_account_by_name(self, name: str) -> GenericAccount:
+        """Return the account of that name in this wallet, made if need be; safe when several do so at once."""
+        account = self.get_account_by_name(name)
+        if account is None:
+            self._check_account_name(name)
+            insert_missing(self.session(), self.books().account, [{"wallet_id": self._id(), "name": name}])
+            account = self.session().scalars(self._account_of_name(name)).one()
+        return account
+
+    def get_or_create_network_fee_account(self) -> GenericAccount:
+        """Return the account that this wallet's network fees are charged to."""
+        account_id = fee_account_id(self.session(), self.books(), wallet_id=self._id())
+        account: GenericAccount = self.session().get_one(self.sibling("account"), account_id)
+        return account
+
+    def _account_of_name(self, name: str) -> Select[Any]:
+        account = self.sibling("account")
+        return select(account).where(account.wallet_id == self._id(), account.name == name)
+
+    def _check_account_name(self, name: str) -> None:
+        check_name(name, "an account's name")
+        if name == self.sibling("account").NETWORK_FEE_ACCOUNT:
+            raise NameTakenError(f"the account name {name!r} is reserved for the wallet's fees; choose another name")
+
+    # --- Addresses ------------------------------------------------------------------------------------------
+
+    def create_receiving_address(
+        self, account: GenericAccount, label: str | None = None, automatic_label: bool = False
+    ) -> GenericAddress:
+        """Ask the backend for a new address whose deposits go to the account.
+
+        :param label: for people; give one, or have one made with ``automatic_label``.
+        :raises CannotCreateAddress: the backend cannot make one now; try again later.
+        """
+        if label is None and not automatic_label:
+            raise CannotCreateAddress("a receiving address needs a label; give one or set automatic_label=True")
+        self._own(account)
+        coin = self.configured_coin()
+        if coin.backend is None:
+            raise CannotCreateAddress(f"this app has no {coin.name} backend; enable Subsystem.backend to make addresses")
+        backend_label = account.pick_next_receiving_address_label()
+        try:
+            address = coin.backend.create_address(backend_label)
+        except BackendError as error:
+            raise CannotCreateAddress(f"no {coin.name} address could be made: {error}") from error
+        return self.add_address(account, backend_label if label is None else label, address)
+
+    def add_address(self, account: GenericAccount, label: str, address: str) -> GenericAddress:
+        """Enter an address that the backend's wallet has already as a receiving address of the account.
+
+        :raises BadAddress: it is no address of this coin's network.
+        :raises AddressTakenError: it is a receiving address already.
+        """
+        self._own(account)
+        check_name(label, "an address's label")
+        canonical = self.configured_coin().canonical_address(address)
+        model = self.sibling("address")
+        session = self.session()
+        taken = session.scalar(select(model).where(model.address == canonical, model.account_id.is_not(None)))
+        if taken is not None:
+            raise AddressTakenError(f"the address {canonical} belongs to account {taken.account_id} already")
+        entered: GenericAddress = model(address=canonical, label=label, account=account)
+        session.add(entered)
+        return entered
+
+    def get_or_create_external_address(self, address: str) -> GenericAddress:
+        """Return the entry of an address outside that is paid, made if need be.
+
+        :raises BadAddress: it is no address of this coin's network.
+        """
+        canonical = self.configured_coin().canonical_address(address)
+        model = self.sibling("address")
+        wanted = select(model).where(model.address == canonical, model.account_id.is_(None))
+        session = self.session()
+        payee: GenericAddress | None = session.scalar(wanted)
+        if payee is None:
+            insert_missing(session, self.books().address, [{"address": canonical}])
+            payee = session.scalars(wanted).one()
+        return payee
+
+    def get_account_by_address(self, address: str) -> GenericAccount | None:
+        """Return the account of this wallet that receives what is paid to the address, or None."""
+        owner = self._receiving_address(self.configured_coin().canonical_address(address))
+        return owner.account if owner is not None and owner.account and owner.account.wallet_id == self.id else None
+
+    def get_receiving_addresses(self, archived: bool = False) -> Query[GenericAddress]:
+        """Return the query of this wallet's receiving addresses.
+
+        :param archived: the archived ones too.
+        """
+        address, account = self.sibling("address"), self.sibling("account")
+        query = self.session().query(address).join(account, address.account_id == account.id)
+        query = query.filter(account.wallet_id == self._id())
+        return query if archived else query.filter(address.archived_at.is_(None))
+
+    def _receiving_address(self, canonical: str) -> GenericAddress | None:
+        model = self.sibling("address")
+        found: GenericAddress | None = self.session().scalar(
+            select(model).where(model.address == canonical, model.account_id.is_not(None))
+        )
+        return found
+
+    # --- Sending --------------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        from_account: GenericAccount,
+        receiving_address: str,
+        amount: Decimal,
+        label: str | None,
+        force_external: bool = False,
+    ) -> GenericTransaction:
+        """Pay an address: inside the wallet when it is one of this wallet's, else over the network.
+
+        :param amount: whole coins.
+        :param force_external: pay over the network even an address of this wallet.
+        :raises WrongWalletError: the address belongs to another wallet here; use ``force_external``.
+        """
+        canonical = self.configured_coin().canonical_address(receiving_address)
+        receiver = None if force_external else self._receiving_address(canonical)
+        if receiver is None or receiver.account is None:
+            return self.send_external(from_account, canonical, amount, label)
+        if receiver.account.wallet_id != self.id:
+            raise WrongWalletError(
+                f"the address {canonical} belongs to wallet {receiver.account.wallet_id} of this application; "
+                "send with force_external=True to pay it over the network"
+            )
+        return self._transfer(from_account, receiver.account, amount, label, address_id=receiver.id)
+
+    def send_internal(
+        self,
+        from_account: GenericAccount,
+        to_account: GenericAccount,
+        amount: Decimal,
+        label: str | None,
+        allow_negative_balance: bool = False,
+    ) -> GenericTransaction:
+        """Move coins between two accounts of this wallet.
+
+        :param amount: whole coins.
+        :param allow_negative_balance: let the sender go below zero.
+        :raises NotEnoughAccountBalance: the sender has less.
+        :raises SameAccount: sender and receiver are one.
+        """
+        return self._transfer(from_account, to_account, amount, label, allow_overdraft=allow_negative_balance)
+
+    def _transfer(
+        self,
+        from_account: GenericAccount,
+        to_account: GenericAccount,
+        amount: Decimal,
+        label: str | None,
+        **options: Any,
+    ) -> GenericTransaction:
+        transaction: GenericTransaction = transfer(
+            self._flushed(),
+            self.books(),
+            wallet_id=self._id(),
+            sending_account_id=self._own(from_account),
+            receiving_account_id=self._own(to_account),
+            amount=amount,
+            label=_checked_label(label),
+            **options,
+        )
+        return transaction
+
+    def send_external(
+        self, from_account: GenericAccount, to_address: str, amount: Decimal, label: str | None
+    ) -> GenericTransaction:
+        """Queue a payment over the network; its coins are taken from the account at once.
+
+        :param amount: whole coins that the payee gets; the network's fee is charged to the fee account.
+        :returns: the transaction, pending until the helper daemon broadcasts it.
+        :raises BadAddress: it is no address of this coin's network.
+        :raises InvalidAmountError: as always, and when the network would not carry so little.
+        :raises NotEnoughAccountBalance: the account has less.
+        """
+        amount = check_amount(amount, self.coin.decimals)
+        if amount < self.coin.dust:
+            raise InvalidAmountError(
+                f"{amount:f} {self.coin.symbol.upper()} is too little to send over the network, "
+                f"which carries {self.coin.dust:f} or more"
+            )
+        payee = self.get_or_create_external_address(to_address)
+        transaction: GenericTransaction = reserve_withdrawal(
+            self._flushed(),
+            self.books(),
+            wallet_id=self._id(),
+            account_id=self._own(from_account),
+            address_id=payee.id,
+            amount=amount,
+            label=_checked_label(label),
+        )
+        return transaction
+
+    # --- Transactions ---------------------------------------------------------------------------------------
+
+    def get_pending_outgoing_transactions(self) -> Query[GenericTransaction]:
+        """Return the query of this wallet's withdrawals that no broadcast carries yet."""
+        transaction = self.sibling("transaction")
+        return self._transactions().filter(
+            transaction.state == TransactionState.PENDING, transaction.network_transaction_id.is_(None)
+        )
+
+    def get_deposit_transactions(self) -> Query[GenericTransaction]:
+        """Return the query of this wallet's deposits, unconfirmed ones included."""
+        return self._transactions().filter(self.sibling("transaction").kind == TransactionKind.DEPOSIT)
+
+    def get_active_external_received_transactions(self) -> Query[GenericTransaction]:
+        """Return the query of this wallet's deposits that wait for confirmations."""
+        return self._transactions().filter(self.sibling("transaction").is_uncredited_deposit())
+
+    def mark_transaction_processed(self, transaction_id: int) -> None:
+        """Note that the application has dealt with a deposit or a withdrawal; crediting goes on regardless.
+
+        :raises LedgerError: it is not a deposit or broadcasted withdrawal of this wallet.
+        """
+        transaction = self.session().get(self.sibling("transaction"), transaction_id)
+        if transaction is None or transaction.wallet_id != self.id:
+            raise UnknownRowError(f"wallet {self.id} has no transaction {transaction_id}")
+        if transaction.state == TransactionState.PROCESSED:
+            return
+        if transaction.state not in (TransactionState.INCOMING, TransactionState.BROADCASTED):
+            raise LedgerError(f"transaction {transaction_id} is {transaction.state}, so there is nothing to acknowledge")
+        transaction.state = TransactionState.PROCESSED
+        transaction.processed_at = transaction.processed_at or utc_now()
+
+    def _transactions(self) -> Query[GenericTransaction]:
+        transaction = self.sibling("transaction")
+        return self.session().query(transaction).filter(transaction.wallet_id == self._id())
+
+    # --- Helpers --------------------------------------------------------------------------------------------
+
+    def _flushed(self) -> Session:
+        """Postings are plain SQL and must find what the session holds back."""
+        session = self.session()
+        session.flush()
+        return session
+
+    def _id(self) -> int:
+        if self.id is None:
+            self.session().flush()
+        return self.id
+
+    def _own(self, account: GenericAccount) -> int:
+        if not isinstance(account, self.sibling("account")):
+            raise WrongWalletError(f"{account!r} is not an account of a {self.coin.symbol} wallet")
+        if account.id is None:
+            self.session().flush()
+        if account.wallet_id != self._id():
+            raise WrongWalletError(f"account {account.id} belongs to wallet {account.wallet_id}, not to {self.id}")
+        return account.id
+
+
+def _checked_label(label: str | None) -> str | None:
+    return None if label is None else check_name(label, "a transaction's label")

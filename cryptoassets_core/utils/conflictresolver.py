@@ -1,0 +1,165 @@
+"""Run work in database transactions that may meet conflicts, and replay it when they do.
+
+Databases that keep concurrent transactions apart do so by refusing one of them now and then. What was refused has left
+no trace, so it may be run again; this module does so, a bounded number of times, with growing random pauses in between.
+It needs no app and serves tables of your own as well.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
+
+from cryptoassets_core.errors import CannotResolveDatabaseConflict
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: SQLSTATEs of PostgreSQL, and of what speaks its protocol, after which the same work may succeed.
+#: Source: PostgreSQL documentation, appendix "PostgreSQL Error Codes": serialization_failure, deadlock_detected.
+_RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})
+
+#: Primary result codes of SQLite likewise, SQLITE_BUSY and SQLITE_LOCKED. Source: sqlite.org, "Result Codes".
+_RETRYABLE_SQLITE_CODES = frozenset({5, 6})
+
+FIRST_PAUSE_SECONDS = 0.005
+LONGEST_PAUSE_SECONDS = 1.0
+
+
+def _is_conflict(error: DBAPIError) -> bool:
+    original = error.orig
+    state = getattr(original, "pgcode", None) or getattr(original, "sqlstate", None)
+    code = getattr(original, "sqlite_errorcode", None)
+    # The low byte is SQLite's primary code; the rest tells the circumstances.
+    return state in _RETRYABLE_SQLSTATES or (code is not None and code & 0xFF in _RETRYABLE_SQLITE_CODES)
+
+
+#: Exception classes that may be conflicts, each with the test that tells.
+DATABASE_CONFLICT_ERRORS: list[tuple[type[Exception], Callable[..., bool] | None]] = [
+    (StaleDataError, None),
+    (DBAPIError, _is_conflict),
+]
+
+
+class ConflictResolver:
+    """Gives sessions to functions, commits what they did, and replays them after conflicts.
+
+    :ivar stats: how many calls ended in ``success``, met ``retries`` and ``errors``, and stayed ``unresolved``.
+    """
+
+    def __init__(self, session_factory: Callable[[], Session], retries: int = 3) -> None:
+        """
+        :param session_factory: makes a session for each try.
+        :param retries: how often work is replayed before giving up.
+        """
+        self.session_factory = session_factory
+        self.retries = retries
+        self.stats: Counter[str] = Counter(success=0, retries=0, errors=0, unresolved=0)
+        self._joined = threading.local()
+
+    @classmethod
+    def is_retryable_exception(cls, e: BaseException) -> bool:
+        """Tell whether an exception is a database conflict, which managed functions must let through."""
+        return any(
+            isinstance(e, kind) and (test is None or test(e)) for kind, test in DATABASE_CONFLICT_ERRORS
+        )
+
+    def managed_transaction(self, func: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+        """Decorate a function that takes a session first: it runs in a transaction, replayed after conflicts.
+
+        Called from within another managed function, it joins that one's transaction and commits nothing itself. The
+        function must have no effect outside its session: it may run several times.
+
+        :raises CannotResolveDatabaseConflict: there was a conflict at every try.
+        """
+        return self._managed(func, self.retries)
+
+    def managed_non_retryable_transaction(self, func: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+        """Decorate likewise a function that must not run twice; a conflict is raised at once."""
+        return self._managed(func, 0)
+
+    def run(self, work: Callable[[Session], R], *, isolation_level: str | None = None) -> R:
+        """Run work in a transaction, replayed after conflicts.
+
+        :param isolation_level: for single-purpose transactions that carry their own guards, else SERIALIZABLE.
+        """
+        outer = self._current()
+        if outer is not None:
+            return work(outer)
+        return self._replay(work, self.retries, isolation_level)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Open a transaction for a ``with`` block, which cannot be replayed: conflicts are raised."""
+        outer = self._current()
+        if outer is not None:
+            yield outer
+            return
+        with self._session(None) as session:
+            yield session
+
+    def _managed(self, func: Callable[Concatenate[Session, P], R], retries: int) -> Callable[P, R]:
+        @functools.wraps(func)
+        def managed(*args: P.args, **kwargs: P.kwargs) -> R:
+            outer = self._current()
+            if outer is not None:
+                return func(outer, *args, **kwargs)
+            return self._replay(lambda session: func(session, *args, **kwargs), retries, None)
+
+        return managed
+
+    def _replay(self, work: Callable[[Session], R], retries: int, isolation_level: str | None) -> R:
+        for attempt in range(retries + 1):
+            if attempt:
+                self.stats["retries"] += 1
+                time.sleep(_pause_seconds(attempt))
+            try:
+                with self._session(isolation_level) as session:
+                    result = work(session)
+            except Exception as error:
+                if not self.is_retryable_exception(error):
+                    self.stats["errors"] += 1
+                    raise
+                conflict = error
+            else:
+                self.stats["success"] += 1
+                return result
+        self.stats["unresolved"] += 1
+        raise CannotResolveDatabaseConflict(
+            f"the database refused the transaction {retries + 1} times because others were changing the same rows; "
+            "nothing was written"
+        ) from conflict
+
+    @contextmanager
+    def _session(self, isolation_level: str | None) -> Iterator[Session]:
+        session = self.session_factory()
+        try:
+            if isolation_level is not None and session.get_bind().dialect.name != "sqlite":
+                session.connection(execution_options={"isolation_level": isolation_level})
+            self._joined.session = session
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            self._joined.session = None
+            session.close()
+
+    def _current(self) -> Session | None:
+        return getattr(self._joined, "session", None)
+
+
+def _pause_seconds(attempt: int) -> float:
+    """Full jitter: any time up to a limit that doubles, so that rivals do not meet again."""
+    return random.uniform(0, min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311 - not a secret
