@@ -76,9 +76,7 @@ class NotEnoughAccountBalance(LedgerError):
         self.account_id = account_id
         self.needed = needed
         self.available = available
-        super().__init__(
-            f"account {account_id} has {available:f} {symbol.upper()}, {needed:f} {symbol.upper()} needed"
-        )
+        super().__init__(f"account {account_id} has {available:f} {symbol.upper()}, {needed:f} {symbol.upper()} needed")
 
 
 class SameAccount(LedgerError):

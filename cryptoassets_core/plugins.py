@@ -7,7 +7,7 @@ import importlib.metadata
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import pluggy
 
@@ -92,8 +92,11 @@ class Catalogue(Generic[T]):
         broken = next((plugin for plugin in self._broken if plugin.name == name), None)
         if broken is not None:
             return str(broken)
-        hint = f"did you mean {close[0]!r}?" if close else f"install the plugin, for example: pip install {_guess(name)}"
-        return f"no installed plugin brings the {self._what} {name!r} (there is: {', '.join(self.names()) or 'none'}); {hint}"
+        hint = (
+            f"did you mean {close[0]!r}?" if close else f"install the plugin, for example: pip install {_guess(name)}"
+        )
+        there_is = ", ".join(self.names()) or "none"
+        return f"no installed plugin brings the {self._what} {name!r} (there is: {there_is}); {hint}"
 
 
 def _guess(name: str) -> str:
@@ -138,7 +141,7 @@ class Plugins:
         self._sinks: Catalogue[EventSinkType] = self._catalogue("event sink", "cryptoassets_event_sinks")
         self._coins = Catalogue(
             "coin",
-            ((plugin, _NamedCoin(coin)) for plugin, coin in self.call_each("cryptoassets_coins")),
+            [(plugin, _NamedCoin(coin)) for plugin, coin in self.call_each("cryptoassets_coins")],
             self.broken,
         )
 
@@ -158,7 +161,7 @@ class Plugins:
         """Return a coin likewise."""
         return self._coins.get(symbol, where=where).description
 
-    def call_each(self, hook: str, **arguments: object) -> Iterator[tuple[str, object]]:
+    def call_each(self, hook: str, **arguments: object) -> Iterator[tuple[str, Any]]:
         """Call a hook plugin by plugin and yield (plugin name, item): pluggy's own call loses the origin."""
         for name, plugin in self.manager.list_name_plugin():
             if plugin is None:
@@ -169,8 +172,7 @@ class Plugins:
                     yield name, item
 
     def _catalogue(self, what: str, hook: str) -> Catalogue[T]:
-        entries: Iterator[tuple[str, T]] = self.call_each(hook)  # type: ignore[assignment]
-        return Catalogue(what, entries, self.broken)
+        return Catalogue(what, self.call_each(hook), self.broken)
 
 
 def _load_installed(manager: pluggy.PluginManager) -> list[BrokenPlugin]:

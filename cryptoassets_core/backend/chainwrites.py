@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Integer, Row, String, select, update
+from sqlalchemy import BigInteger, Boolean, Integer, String, select, update
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import BlockHash, ChainChanges, Txid, WalletTransaction
@@ -121,9 +121,7 @@ def _take_turn(session: Session, books: Books) -> None:
 # --- Reading ------------------------------------------------------------------------------------------------
 
 
-def _own_addresses(
-    session: Session, books: Books, transactions: Iterable[WalletTransaction]
-) -> dict[str, Row[Any]]:
+def _own_addresses(session: Session, books: Books, transactions: Iterable[WalletTransaction]) -> dict[str, Any]:
     paid = {output.address for transaction in transactions for output in transaction.received}
     if not paid:
         return {}
@@ -136,9 +134,7 @@ def _own_addresses(
     return {row.address: row for row in rows}
 
 
-def _received(
-    transactions: Iterable[WalletTransaction], owners: Mapping[str, Row[Any]]
-) -> dict[Txid, dict[int, Decimal]]:
+def _received(transactions: Iterable[WalletTransaction], owners: Mapping[str, Any]) -> dict[Txid, dict[int, Decimal]]:
     """Sum up what each transaction pays to each of our addresses."""
     received: dict[Txid, dict[int, Decimal]] = {}
     for transaction in transactions:
@@ -150,9 +146,7 @@ def _received(
     return received
 
 
-def _known(
-    session: Session, books: Books, txids: Iterable[Txid]
-) -> dict[tuple[NetworkTransactionType, Txid], Known]:
+def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[NetworkTransactionType, Txid], Known]:
     network = books.network_transaction
     wanted = rowset(session, "listed", {"txid": String}, [(txid,) for txid in txids])
     rows = session.execute(
@@ -184,9 +178,7 @@ def _needed_confirmations(coin: Coin, transaction: WalletTransaction) -> int:
 
 
 def _is_tracked(coin: Coin, transaction: WalletTransaction) -> bool:
-    return abs(transaction.confirmations) < max(
-        coin.max_confirmation_count, _needed_confirmations(coin, transaction)
-    )
+    return abs(transaction.confirmations) < max(coin.max_confirmation_count, _needed_confirmations(coin, transaction))
 
 
 def _has_changed(coin: Coin, known: Known, now: WalletTransaction) -> bool:
@@ -253,7 +245,7 @@ def _book_deposits(
     coin: Coin,
     transactions: Mapping[int, WalletTransaction],
     received: Mapping[Txid, Mapping[int, Decimal]],
-    owners: Mapping[str, Row[Any]],
+    owners: Mapping[str, Any],
 ) -> set[int]:
     """Record, credit and reverse the deposits of network transactions, given by their row ids.
 
@@ -293,7 +285,7 @@ def _book_deposits(
     return dead
 
 
-def _deposit_rows(session: Session, books: Books, network_transaction_ids: Iterable[int]) -> Sequence[Row[Any]]:
+def _deposit_rows(session: Session, books: Books, network_transaction_ids: Iterable[int]) -> Sequence[Any]:
     transaction = books.transaction
     wanted = rowset(session, "carriers", {"id": BigInteger}, [(id_,) for id_ in network_transaction_ids])
     return session.execute(
@@ -314,8 +306,8 @@ def _deposit_rows(session: Session, books: Books, network_transaction_ids: Itera
 def _missing_deposits(
     alive: Mapping[int, WalletTransaction],
     received: Mapping[Txid, Mapping[int, Decimal]],
-    owners: Mapping[str, Row[Any]],
-    rows: Iterable[Row[Any]],
+    owners: Mapping[str, Any],
+    rows: Iterable[Any],
 ) -> list[SeenDeposit]:
     standing = {(row.network_transaction_id, row.address_id): row for row in rows}
     owner_of = {owner.id: owner for owner in owners.values()}
@@ -339,7 +331,7 @@ def _missing_deposits(
 
 
 def _amount_is_unchanged(
-    row: Row[Any], transaction: WalletTransaction, received: Mapping[Txid, Mapping[int, Decimal]]
+    row: Any, transaction: WalletTransaction, received: Mapping[Txid, Mapping[int, Decimal]]
 ) -> bool:
     reported = received.get(transaction.txid, {}).get(row.address_id)
     if reported == row.amount:
@@ -376,7 +368,9 @@ def transaction_updates(
     transaction, network = books.transaction, books.network_transaction
     wanted = rowset(session, "told", {"id": BigInteger}, [(id_,) for id_ in network_transaction_ids])
     rows = session.execute(
-        select(transaction, books.address.c.address, network.c.txid, network.c.confirmations, network.c.transaction_type)
+        select(
+            transaction, books.address.c.address, network.c.txid, network.c.confirmations, network.c.transaction_type
+        )
         .join(wanted, transaction.c.network_transaction_id == wanted.c.id)
         .join(network, network.c.id == transaction.c.network_transaction_id)
         .join(books.address, books.address.c.id == transaction.c.address_id)
@@ -386,7 +380,7 @@ def transaction_updates(
     return [(row.id, _txupdate(coin, row)) for row in rows]
 
 
-def _txupdate(coin: Coin, row: Row[Any]) -> NewEvent:
+def _txupdate(coin: Coin, row: Any) -> NewEvent:
     deposit = row.kind == TransactionKind.DEPOSIT
     return txupdate(
         coin_name=coin.name,
@@ -403,7 +397,7 @@ def _txupdate(coin: Coin, row: Row[Any]) -> NewEvent:
     )
 
 
-def _is_credited(coin: Coin, row: Row[Any]) -> bool:
+def _is_credited(coin: Coin, row: Any) -> bool:
     if row.kind == TransactionKind.DEPOSIT:
         return row.credited_at is not None and row.state != TransactionState.REVERSED
     return bool(row.confirmations >= coin.confirmation_count)

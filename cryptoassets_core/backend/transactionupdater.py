@@ -28,7 +28,7 @@ from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
 logger = logging.getLogger(__name__)
 
-#: Network transactions written in one database transaction: large enough to be quick, small enough not to hold others up.
+#: Network transactions written in one database transaction: enough to be quick, too few to hold others up.
 CHUNK = 500
 
 #: Each statement of these transactions carries its own guard, and the sync_state row is their mutex.
@@ -80,15 +80,19 @@ class TransactionUpdater:
             return self._write([*changes.transactions, *self._vanished(changes)], changes, rescan=rescan)
 
     def handle_wallet_notify(self, txid: Txid) -> int:
-        """Look at one network transaction now.
+        """Look at one network transaction now; see :py:meth:`handle_wallet_notifies`."""
+        return self.handle_wallet_notifies([txid])
 
-        :returns: how many events were written; 0 if the backend's wallet does not know the transaction.
+    def handle_wallet_notifies(self, txids: Sequence[Txid]) -> int:
+        """Look at network transactions now; those that the backend's wallet does not know are passed over.
+
+        :returns: how many events were written.
         :raises BackendError: the backend cannot tell.
         """
         self.last_wallet_notify = utc_now()
-        self.stats["wallet_notifies"] += 1
+        self.stats["wallet_notifies"] += len(txids)
         with self._one_at_a_time:
-            found = self.backend.get_transactions([txid])
+            found = self.backend.get_transactions(txids)
             return self._write(list(found.values()), None)
 
     def _vanished(self, changes: ChainChanges) -> Sequence[WalletTransaction]:
@@ -113,9 +117,7 @@ class TransactionUpdater:
         self.stats["events"] += events
         return events
 
-    def _write_chunk(
-        self, chunk: Sequence[WalletTransaction], changes: ChainChanges | None, *, rescan: bool
-    ) -> int:
+    def _write_chunk(self, chunk: Sequence[WalletTransaction], changes: ChainChanges | None, *, rescan: bool) -> int:
         def work(session: Session) -> int:
             events = apply_transactions(session, self.coin, chunk, unchanged_too=rescan)
             if changes is not None:

@@ -31,7 +31,7 @@ def canonical_address(address: str, rules: AddressRules) -> str:
     """Return the one form in which an address is stored and compared.
 
     :param rules: how the network writes addresses.
-    :returns: the address itself; segwit addresses in lower case.
+    :returns: the address itself; segwit addresses in lower case, older Base58 forms in today's form.
     :raises BadAddress: the network cannot pay it; the reason says what is wrong. No other exception, whatever is given.
     """
     text = _plain_text(address)
@@ -100,11 +100,14 @@ def _canonical_base58(text: str, rules: AddressRules) -> str:
     found = base58.decode_base58check(text)
     if len(found.payload) != _HASH_LENGTH:
         raise BadAddress(text, f"holds {len(found.payload)} bytes, but an address holds a hash of {_HASH_LENGTH}")
-    if found.version not in rules.p2pkh and found.version not in rules.p2sh:
-        raise BadAddress(
-            text, f"is an address of another network or coin (version byte {found.version}): {_expected(rules)}"
-        )
-    return text
+    for versions in (rules.p2pkh, rules.p2sh):
+        if found.version in versions:
+            # An older form is the same script under another name, and daemons report payments under today's:
+            # kept apart, a deposit would miss its owner and a batch would pay one script twice, which is refused.
+            return text if found.version == versions[0] else encode_base58check(versions[0], found.payload)
+    raise BadAddress(
+        text, f"is an address of another network or coin (version byte {found.version}): {_expected(rules)}"
+    )
 
 
 def _expected(rules: AddressRules) -> str:

@@ -107,9 +107,7 @@ class EventDispatcher:
         if failed is None:
             return
         delivery, reason = failed
-        state = self._resolver.run(
-            lambda session: outbox.mark_failed(session, sink.name, delivery, reason, now=now)
-        )
+        state = self._resolver.run(lambda session: outbox.mark_failed(session, sink.name, delivery, reason, now=now))
         level = logging.ERROR if state is outbox.DeliveryState.DEAD else logging.WARNING
         logger.log(level, "event sink %s: event %s is %s: %s", sink.name, delivery.event.id, state, reason)
 

@@ -67,9 +67,7 @@ def credit_deposits(session: Session, books: Books, transaction_ids: Sequence[in
     transaction = books.transaction
     wanted = rowset(session, "wanted", {"id": BigInteger}, [(id_,) for id_ in transaction_ids])
     due = session.execute(
-        select(
-            transaction.c.id, transaction.c.receiving_account_id, transaction.c.address_id, transaction.c.amount
-        )
+        select(transaction.c.id, transaction.c.receiving_account_id, transaction.c.address_id, transaction.c.amount)
         .join(wanted, transaction.c.id == wanted.c.id)
         .where(
             transaction.c.kind == TransactionKind.DEPOSIT,

@@ -18,22 +18,16 @@ from cryptoassets_core.ledger.upsert import insert_missing
 def fee_account_id(session: Session, books: Books, *, wallet_id: int) -> int:
     """Return the id of the wallet's fee account, which is made when first needed."""
     account = books.account
-    wanted = select(account.c.id).where(
-        account.c.wallet_id == wallet_id, account.c.kind == AccountKind.NETWORK_FEE
-    )
-    found = session.scalar(wanted)
+    wanted = select(account.c.id).where(account.c.wallet_id == wallet_id, account.c.kind == AccountKind.NETWORK_FEE)
+    found: int | None = session.scalar(wanted)
     if found is None:
         name = books.models["account"].NETWORK_FEE_ACCOUNT
-        insert_missing(
-            session, account, [{"wallet_id": wallet_id, "name": name, "kind": AccountKind.NETWORK_FEE}]
-        )
-        found = session.scalars(wanted).one()
+        insert_missing(session, account, [{"wallet_id": wallet_id, "name": name, "kind": AccountKind.NETWORK_FEE}])
+        return int(session.scalars(wanted).one())
     return found
 
 
-def book_fee(
-    session: Session, books: Books, *, wallet_id: int, network_transaction_id: int, amount: Decimal
-) -> Any:
+def book_fee(session: Session, books: Books, *, wallet_id: int, network_transaction_id: int, amount: Decimal) -> Any:
     """Charge a broadcast's fee to the wallet's fee account, which may go below zero.
 
     :param amount: whole coins.

@@ -60,9 +60,7 @@ def lock_accounts(session: Session, books: Books, *, wallet_id: int, account_ids
             )
 
 
-def debit(
-    session: Session, books: Books, *, account_id: int, amount: Decimal, allow_overdraft: bool = False
-) -> Leg:
+def debit(session: Session, books: Books, *, account_id: int, amount: Decimal, allow_overdraft: bool = False) -> Leg:
     """Take coins from an account.
 
     :raises NotEnoughAccountBalance: it has less; nothing was written.

@@ -32,7 +32,7 @@ class GenericAccount(HasId, HasTimes, CoinModel):
     kind: Mapped[AccountKind] = mapped_column(enum_column_type(AccountKind), default=AccountKind.USER)
     #: How many ledger entries the account has; each carries its number, so that none can vanish unnoticed.
     entries: Mapped[int] = mapped_column(BigInteger, default=0)
-    #: The balance was taken below zero on purpose (a reversal, a network fee, an allowed overdraft) and is not back yet.
+    #: The balance was taken below zero on purpose (a reversal, a fee, an allowed overdraft) and is not back yet.
     overdrawn: Mapped[bool] = mapped_column(default=False)
 
     @declared_attr

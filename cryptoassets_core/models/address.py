@@ -73,8 +73,9 @@ class GenericAddress(HasId, HasTimes, CoinModel):
         :param internal: transfers from accounts of the same wallet that were sent to this address.
         """
         transaction = self.sibling("transaction")
-        wanted = [kind for kind, want in _RECEIVED_KINDS.items() if (external if want == "external" else internal)]
-        return self.session().query(transaction).filter(transaction.address_id == self.id, transaction.kind.in_(wanted))
+        wanted = [TransactionKind.DEPOSIT] * external + [TransactionKind.INTERNAL] * internal
+        query: Query[GenericTransaction] = self.session().query(transaction)
+        return query.filter(transaction.address_id == self.id, transaction.kind.in_(wanted))
 
     def get_balance_by_confirmations(self, confirmations: int = 0, include_internal: bool = True) -> Decimal:
         """Return the whole coins of all time that arrived with at least so many confirmations."""
@@ -93,6 +94,3 @@ class GenericAddress(HasId, HasTimes, CoinModel):
             )
         )
         return self.session().scalar(query) or Decimal(0)
-
-
-_RECEIVED_KINDS = {TransactionKind.DEPOSIT: "external", TransactionKind.INTERNAL: "internal"}

@@ -56,9 +56,14 @@ class CoinModel(DeclarativeBase):
 
     @declared_attr.directive
     def __tablename__(cls) -> str | None:  # noqa: N805 - SQLAlchemy calls it on the class
-        if any("__table__" in parent.__dict__ for parent in cls.__mro__[1:]):
-            return None  # an application's subclass of a coin's class lives in the same table
+        if cls._inherits_table():
+            return None
         return f"{cls.coin.symbol}_{cls.role}"
+
+    @classmethod
+    def _inherits_table(cls) -> bool:
+        """An application's subclass of a coin's class lives in the same table."""
+        return any("__table__" in parent.__dict__ for parent in cls.__mro__[1:])
 
     @classmethod
     def sibling(cls, role: str) -> Any:
@@ -73,11 +78,11 @@ class CoinModel(DeclarativeBase):
     @classmethod
     def books(cls) -> Books:
         """Return the coin's tables, for set-based work."""
-        books = cls.metadata.info.get("books")
+        books: Books | None = cls.metadata.info.get("books")
         if books is None:
             books = Books.of(cls.coin, cls.metadata.tables, cls.metadata.info["models"])
             cls.metadata.info["books"] = books
-        return books  # type: ignore[no-any-return]
+        return books
 
     def session(self) -> Session:
         """Return the session that this object belongs to."""

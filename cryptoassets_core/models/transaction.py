@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 class GenericTransaction(HasId, CoinModel):
     """A movement of coins: between accounts, in from the network, or out to it.
 
-    Each leg carries the number of the entry in its account and the balance after it, so that an account's history can be
-    read, and checked, entry by entry. A withdrawal's leg is posted when it is asked for, a deposit's when it is credited.
+    Each leg carries the number of the entry in its account and the balance after it, so that an account's history can
+    be read, and checked, entry by entry. A withdrawal's leg is posted when it is asked for, a deposit's when it is
+    credited.
     """
 
     __abstract__ = True
@@ -165,9 +166,7 @@ class GenericTransaction(HasId, CoinModel):
 
 
 _QUEUED = f"state = '{TransactionState.PENDING}' AND network_transaction_id IS NULL"
-_UNCREDITED = (
-    f"kind = '{TransactionKind.DEPOSIT}' AND credited_at IS NULL AND state <> '{TransactionState.REVERSED}'"
-)
+_UNCREDITED = f"kind = '{TransactionKind.DEPOSIT}' AND credited_at IS NULL AND state <> '{TransactionState.REVERSED}'"
 
 
 def _partial_index(name: str, columns: list[str], condition: str, *, unique: bool = False) -> Index:

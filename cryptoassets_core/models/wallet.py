@@ -140,7 +140,9 @@ class GenericWallet(HasId, HasTimes, CoinModel):
         self._own(account)
         coin = self.configured_coin()
         if coin.backend is None:
-            raise CannotCreateAddress(f"this app has no {coin.name} backend; enable Subsystem.backend to make addresses")
+            raise CannotCreateAddress(
+                f"this app has no {coin.name} backend; enable Subsystem.backend to make addresses"
+            )
         backend_label = account.pick_next_receiving_address_label()
         try:
             address = coin.backend.create_address(backend_label)
@@ -192,7 +194,7 @@ class GenericWallet(HasId, HasTimes, CoinModel):
         :param archived: the archived ones too.
         """
         address, account = self.sibling("address"), self.sibling("account")
-        query = self.session().query(address).join(account, address.account_id == account.id)
+        query: Query[GenericAddress] = self.session().query(address).join(account, address.account_id == account.id)
         query = query.filter(account.wallet_id == self._id())
         return query if archived else query.filter(address.archived_at.is_(None))
 
@@ -324,13 +326,16 @@ class GenericWallet(HasId, HasTimes, CoinModel):
         if transaction.state == TransactionState.PROCESSED:
             return
         if transaction.state not in (TransactionState.INCOMING, TransactionState.BROADCASTED):
-            raise LedgerError(f"transaction {transaction_id} is {transaction.state}, so there is nothing to acknowledge")
+            raise LedgerError(
+                f"transaction {transaction_id} is {transaction.state}, so there is nothing to acknowledge"
+            )
         transaction.state = TransactionState.PROCESSED
         transaction.processed_at = transaction.processed_at or utc_now()
 
     def _transactions(self) -> Query[GenericTransaction]:
         transaction = self.sibling("transaction")
-        return self.session().query(transaction).filter(transaction.wallet_id == self._id())
+        query: Query[GenericTransaction] = self.session().query(transaction)
+        return query.filter(transaction.wallet_id == self._id())
 
     # --- Helpers --------------------------------------------------------------------------------------------
 
@@ -352,7 +357,7 @@ class GenericWallet(HasId, HasTimes, CoinModel):
             self.session().flush()
         if account.wallet_id != self._id():
             raise WrongWalletError(f"account {account.id} belongs to wallet {account.wallet_id}, not to {self.id}")
-        return account.id
+        return int(account.id)
 
 
 def _checked_label(label: str | None) -> str | None:

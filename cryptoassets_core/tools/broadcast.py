@@ -22,7 +22,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, Txid, TwoStepBackend
+from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, TwoStepBackend, Txid
 from cryptoassets_core.backend.chainwrites import transaction_updates
 from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.coin.registry import Coin
@@ -350,9 +350,7 @@ class Broadcaster:
     def _run(self, work: Callable[[Session], R]) -> R:
         return self._resolver.run(work, isolation_level=ISOLATION_LEVEL)
 
-    def _move(
-        self, session: Session, broadcast_id: int, from_state: NetworkTransactionState, **values: object
-    ) -> bool:
+    def _move(self, session: Session, broadcast_id: int, from_state: NetworkTransactionState, **values: object) -> bool:
         """Change a broadcast if it is still in a state; of several processes only one succeeds."""
         network = self._books.network_transaction
         moved = session.execute(

@@ -70,9 +70,7 @@ class ConflictResolver:
     @classmethod
     def is_retryable_exception(cls, e: BaseException) -> bool:
         """Tell whether an exception is a database conflict, which managed functions must let through."""
-        return any(
-            isinstance(e, kind) and (test is None or test(e)) for kind, test in DATABASE_CONFLICT_ERRORS
-        )
+        return any(isinstance(e, kind) and (test is None or test(e)) for kind, test in DATABASE_CONFLICT_ERRORS)
 
     def managed_transaction(self, func: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
         """Decorate a function that takes a session first: it runs in a transaction, replayed after conflicts.
@@ -119,6 +117,7 @@ class ConflictResolver:
         return managed
 
     def _replay(self, work: Callable[[Session], R], retries: int, isolation_level: str | None) -> R:
+        conflict: Exception | None = None
         for attempt in range(retries + 1):
             if attempt:
                 self.stats["retries"] += 1

@@ -1,0 +1,163 @@
+"""The application object: one place that holds what an application has configured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import Engine, MetaData, inspect
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from cryptoassets_core.coin.registry import CoinRegistry
+from cryptoassets_core.database import READ_ONLY, shown
+from cryptoassets_core.errors import ConfigurationError, DatabaseNotInitializedError
+from cryptoassets_core.event import outbox
+from cryptoassets_core.event.registry import EventHandlerRegistry
+from cryptoassets_core.models.base import SESSION_COINS
+from cryptoassets_core.plugins import Plugins
+from cryptoassets_core.settings import ServiceSettings, StatusServerSettings
+from cryptoassets_core.utils.conflictresolver import ConflictResolver
+from cryptoassets_core.walletnotify.base import WalletNotifyOptions, WalletNotifyType
+
+
+class Subsystem(Enum):
+    """Parts of the framework that a process may want; a web server needs less than the daemon."""
+
+    #: Connect to the database.
+    database = auto()
+    #: Serve the status pages.
+    status_server = auto()
+    #: Talk to the backends: make receiving addresses, for example.
+    backend = auto()
+    #: Broadcast withdrawals.
+    broadcast = auto()
+    #: Take wallet notifications and follow the chains.
+    incoming_transactions = auto()
+    #: Deliver events.
+    event_handler_registry = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class WalletNotifySetup:
+    """A notification channel as configured, for the daemon to open."""
+
+    type: WalletNotifyType
+    options: WalletNotifyOptions
+
+
+class CryptoAssetsApp:
+    """Ties database, coins and backends together. Several apps may live in one process.
+
+    :ivar engine: the database, None until configured.
+    :ivar coins: the configured coins.
+    :ivar conflict_resolver: runs functions in database transactions; see :py:meth:`setup_session`.
+    :ivar event_handler_registry: the configured event sinks.
+    :ivar plugins: what is installed.
+    """
+
+    def __init__(
+        self,
+        subsystems: Iterable[Subsystem] = (Subsystem.database, Subsystem.backend),
+        *,
+        plugins: Sequence[object] = (),
+    ) -> None:
+        """
+        :param subsystems: what this process needs.
+        :param plugins: the application's own hook implementations, modules or objects.
+        """
+        self.subsystems = frozenset(subsystems)
+        self.plugins = Plugins(plugins)
+        self.coins = CoinRegistry()
+        self.event_handler_registry = EventHandlerRegistry()
+        self.walletnotify: dict[str, WalletNotifySetup] = {}
+        self.status_server: StatusServerSettings | None = None
+        self.service_settings = ServiceSettings()
+        self.transaction_retries = 0
+        self.engine: Engine | None = None
+        self._conflict_resolver: ConflictResolver | None = None
+
+    def is_enabled(self, subsystem: Subsystem) -> bool:
+        """Tell whether this process runs a subsystem."""
+        return subsystem in self.subsystems
+
+    @property
+    def conflict_resolver(self) -> ConflictResolver:
+        """What runs functions in database transactions.
+
+        :raises ConfigurationError: :py:meth:`setup_session` was not called.
+        """
+        if self._conflict_resolver is None:
+            raise ConfigurationError("the app has no database session yet; call app.setup_session() first")
+        return self._conflict_resolver
+
+    def setup_session(self, transaction_retries: int | None = None) -> None:
+        """Make :py:attr:`conflict_resolver` ready.
+
+        :param transaction_retries: how often conflicts are replayed, in place of the configured number.
+        """
+        retries = self.transaction_retries if transaction_retries is None else transaction_retries
+        self._conflict_resolver = ConflictResolver(self.open_session, retries)
+
+    def open_session(self) -> Session:
+        """Return a new session that may write; the caller commits and closes it."""
+        return sessionmaker(self._engine(), info={SESSION_COINS: self.coins})()
+
+    def open_readonly_session(self) -> Session:
+        """Return a new session that cannot write and disturbs nobody."""
+        engine = self._engine().execution_options(
+            **{READ_ONLY: True, "postgresql_readonly": True, "postgresql_deferrable": True}
+        )
+        return sessionmaker(engine, info={SESSION_COINS: self.coins})()
+
+    def create_tables(self) -> None:
+        """Create the tables that are missing, of all configured coins."""
+        for metadata in self._metadata():
+            metadata.create_all(self._engine())
+
+    def clear_tables(self) -> None:
+        """Delete all data. For tests: the books are gone, nobody is asked."""
+        with self._engine().begin() as connection:
+            for metadata in self._metadata():
+                for table in reversed(metadata.sorted_tables):
+                    connection.execute(table.delete())
+
+    def check_tables(self) -> None:
+        """See that the database is there and has the tables.
+
+        :raises ConfigurationError: it cannot be reached.
+        :raises DatabaseNotInitializedError: a table is missing.
+        """
+        engine = self._engine()
+        try:
+            present = set(inspect(engine).get_table_names())
+        except OperationalError as error:
+            raise ConfigurationError(f"the database {shown(engine)} cannot be opened: {_first_line(error)}") from None
+        missing = sorted({name for metadata in self._metadata() for name in metadata.tables} - present)
+        if missing:
+            raise DatabaseNotInitializedError(
+                f"the database {shown(engine)} lacks the table {missing[0]}; "
+                "run cryptoassets-initialize-database with your configuration file"
+            )
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        for _, coin in self.coins.all():
+            if coin.backend is not None:
+                coin.backend.close()
+        if self.engine is not None:
+            self.engine.dispose()
+
+    def _engine(self) -> Engine:
+        if self.engine is None:
+            raise ConfigurationError("the app is not configured; load a configuration with Configurator first")
+        return self.engine
+
+    def _metadata(self) -> list[MetaData]:
+        return [coin.wallet_model.metadata for _, coin in self.coins.all()] + [outbox.metadata]
+
+
+def _first_line(error: Any) -> str:
+    return str(getattr(error, "orig", error)).strip().splitlines()[0]

@@ -1,0 +1,61 @@
+"""The ``cryptoassets`` command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cryptoassets_core import __version__
+from cryptoassets_core.cli import tasks
+from cryptoassets_core.cli.errors import one_sentence
+from cryptoassets_core.plugins import Plugins
+
+CONFIG_FILE = click.argument("config_file", metavar="CONFIG", type=click.Path(dir_okay=False))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cryptoassets-core")
+def cryptoassets() -> None:
+    """Hold, receive and send Bitcoin-like coins from a Python application.
+
+    CONFIG is the application's YAML configuration file.
+    """
+
+
+@cryptoassets.command("run")
+@CONFIG_FILE
+def run(config_file: str) -> None:
+    """Run the helper daemon until SIGTERM or Ctrl-C.
+
+    It follows the chains, credits deposits, broadcasts withdrawals and delivers events. Exit code 0 after a clean stop,
+    1 if it cannot start, 2 if a component died.
+    """
+    with one_sentence():
+        sys.exit(tasks.run_daemon(config_file))
+
+
+@cryptoassets.command("init-db")
+@CONFIG_FILE
+def init_db(config_file: str) -> None:
+    """Create the database tables of all configured coins; those that exist stay as they are."""
+    with one_sentence():
+        tasks.initialize_database(config_file)
+
+
+@cryptoassets.command("scan")
+@CONFIG_FILE
+def scan(config_file: str) -> None:
+    """Look through everything the backends know for deposits that the books lack.
+
+    Safe at any time, also beside a running daemon, which does the same when it starts.
+    """
+    with one_sentence():
+        tasks.scan_received(config_file)
+
+
+def main() -> None:
+    """Run the command with what the plugins add to it."""
+    with one_sentence():
+        Plugins().manager.hook.cryptoassets_cli_commands(group=cryptoassets)
+        cryptoassets()

@@ -1,0 +1,188 @@
+"""Set up an app from a YAML file or a dict."""
+
+from __future__ import annotations
+
+import importlib
+import logging.config
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cryptoassets_core.app import CryptoAssetsApp, Subsystem, WalletNotifySetup
+from cryptoassets_core.backend.base import CoinBackend
+from cryptoassets_core.coin.registry import Coin, CoinModelDescription
+from cryptoassets_core.database import connect
+from cryptoassets_core.errors import ConfigurationError
+from cryptoassets_core.plugins import options_of
+from cryptoassets_core.settings import CoinSettings, DatabaseSettings, Settings, expand_environment, read_yaml, validate
+from cryptoassets_core.utils.dictutil import merge_dict
+
+if TYPE_CHECKING:
+    from cryptoassets_core.service.main import Service
+
+#: The per-coin setting that 2015 configuration files give inside ``backend``.
+_OLD_MAX_CONFIRMATIONS = "max_tracked_incoming_confirmations"
+
+DEFAULT_LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    # One line for each run of each job is for people who look for a fault in the scheduler.
+    "loggers": {"apscheduler": {"level": "WARNING"}},
+}
+
+
+class Configurator:
+    """Reads a configuration and sets up an app by it. Each step can be overridden.
+
+    :ivar config: the configuration as a dict, environment variables filled in; it may hold secrets.
+    """
+
+    def __init__(self, app: CryptoAssetsApp, service: Service | None = None) -> None:
+        self.app = app
+        self.service = service
+        self.config: dict[str, Any] = {}
+
+    def load_yaml_file(self, fname: str, overrides: Mapping[str, Any] | None = None) -> None:
+        """Set up the app from a file.
+
+        :param overrides: nested settings that take precedence over the file's.
+        :raises ConfigurationError: something in it cannot make sense.
+        """
+        self.load_from_dict(merge_dict(self.prepare_yaml_file(fname), dict(overrides or {})))
+
+    def load_from_dict(self, config: Mapping[str, Any]) -> None:
+        """Set up the app from a dict, which stays as it is.
+
+        :raises ConfigurationError: something in it cannot make sense.
+        """
+        self.config = expand_environment(config)
+        settings = validate(Settings, self.config)
+        self.setup_engine(settings.database)
+        for symbol, coin_settings in settings.coins.items():
+            self.setup_coin(symbol, coin_settings)
+        self.setup_event_handlers(settings.events)
+        self.setup_status_server(settings)
+        self.setup_service(settings)
+        self.app.plugins.manager.hook.cryptoassets_configure(app=self.app, config=self.config)
+
+    @staticmethod
+    def prepare_yaml_file(fname: str) -> dict[str, Any]:
+        """Read a file into a dict."""
+        return read_yaml(fname)
+
+    def setup_engine(self, settings: DatabaseSettings) -> None:
+        """Connect the app to its database; the first connection is made when needed."""
+        self.app.transaction_retries = settings.transaction_retries
+        self.app.engine = connect(settings.url.get_secret_value(), echo=settings.echo)
+
+    def setup_coin(self, symbol: str, settings: CoinSettings) -> None:
+        """Add a coin to the app."""
+        models = settings.models or self.app.plugins.coin(symbol, where=f"coins.{symbol}").models
+        backend_data = dict(settings.backend or {})
+        coin = Coin(
+            self.setup_model(models),
+            max_confirmation_count=_max_confirmation_count(symbol, settings, backend_data),
+            testnet=settings.testnet,
+            network=settings.network,
+            confirmation_count=settings.confirmation_count,
+        )
+        if coin.name != symbol:
+            raise ConfigurationError(
+                f"coins.{symbol}: the module {models} describes {coin.name!r}; write coins.{coin.name}"
+            )
+        if settings.backend is not None:
+            coin.backend = self.setup_backend(coin, backend_data)
+        self.app.coins.register(coin)
+
+    def setup_model(self, module: str) -> CoinModelDescription:
+        """Import the models of a coin.
+
+        :param module: dotted name of a module with a ``coin_description``.
+        """
+        try:
+            description = importlib.import_module(module).coin_description
+        except ImportError as error:
+            raise ConfigurationError(f"the models module {module!r} cannot be imported: {error}") from error
+        except AttributeError:
+            raise ConfigurationError(f"the models module {module!r} has no coin_description") from None
+        if not isinstance(description, CoinModelDescription):
+            raise ConfigurationError(f"{module}.coin_description must be a CoinModelDescription")
+        return description
+
+    def setup_backend(self, coin: Coin, data: Mapping[str, Any]) -> CoinBackend | None:
+        """Make a coin's backend, and note its notification channel for the daemon."""
+        path = f"coins.{coin.name}.backend"
+        name, options = options_of(data)
+        if name is None:
+            raise ConfigurationError(f"{path}: name the backend, for example name: bitcoind")
+        kind = self.app.plugins.backend(name, where=path)
+        walletnotify = options.pop("walletnotify", None)
+        if walletnotify is not None:
+            self.setup_walletnotify(coin, walletnotify)
+        validated = validate(kind.options, options, path=path)
+        if not self.app.is_enabled(Subsystem.backend):
+            return None
+        return kind.factory(coin.description, coin.network, validated)
+
+    def setup_walletnotify(self, coin: Coin, data: Any) -> None:
+        """Note a coin's notification channel for the daemon."""
+        path = f"coins.{coin.name}.backend.walletnotify"
+        if not isinstance(data, dict) or (name_and_options := options_of(data))[0] is None:
+            raise ConfigurationError(f"{path}: name the notification channel, for example name: http")
+        name, options = name_and_options
+        kind = self.app.plugins.walletnotify(str(name), where=path)
+        self.app.walletnotify[coin.name] = WalletNotifySetup(kind, validate(kind.options, options, path=path))
+
+    def setup_event_handlers(self, event_handler_registry: Mapping[str, Mapping[str, Any]]) -> None:
+        """Make the event sinks, in a process that delivers events."""
+        for sink_name, data in event_handler_registry.items():
+            path = f"events.{sink_name}"
+            name, options = options_of(data)
+            if name is None:
+                raise ConfigurationError(f"{path}: name the event sink, for example name: http")
+            kind = self.app.plugins.event_sink(name, where=path)
+            validated = validate(kind.options, options, path=path)
+            if self.app.is_enabled(Subsystem.event_handler_registry):
+                self.app.event_handler_registry.register(sink_name, kind.factory(sink_name, validated))
+
+    def setup_status_server(self, config: Settings) -> None:
+        """Note where the status server listens."""
+        self.app.status_server = config.status_server
+
+    def setup_service(self, config: Settings) -> None:
+        """Note the daemon's settings."""
+        self.app.service_settings = config.service
+
+    @classmethod
+    def setup_startup(cls, config: Mapping[str, Any]) -> None:
+        """Set up the daemon's logging before anything else, so that its start is logged too."""
+        service = config.get("service")
+        section = service.get("logging") if isinstance(service, Mapping) else None
+        cls.setup_service_logging(section)
+
+    @classmethod
+    def setup_service_logging(cls, config: Mapping[str, Any] | None) -> None:
+        """Set up the daemon's logging.
+
+        :param config: as for ``logging.config.dictConfig``; None for lines on stderr.
+        :raises ConfigurationError: it makes no sense.
+        """
+        try:
+            logging.config.dictConfig(DEFAULT_LOGGING if config is None else {"version": 1, **config})
+        except (ValueError, TypeError, AttributeError, ImportError) as error:
+            raise ConfigurationError(f"service.logging: {error}") from error
+
+
+def _max_confirmation_count(symbol: str, settings: CoinSettings, backend_data: dict[str, Any]) -> int:
+    old = backend_data.pop(_OLD_MAX_CONFIRMATIONS, None)
+    if old is None:
+        return settings.max_confirmation_count
+    if not isinstance(old, int) or isinstance(old, bool) or old < 1:
+        raise ConfigurationError(f"coins.{symbol}.backend.{_OLD_MAX_CONFIRMATIONS}: write a whole number from 1")
+    if "max_confirmation_count" in settings.model_fields_set and settings.max_confirmation_count != old:
+        raise ConfigurationError(
+            f"coins.{symbol}: max_confirmation_count and backend.{_OLD_MAX_CONFIRMATIONS} differ; keep the first only"
+        )
+    return old

@@ -1,0 +1,75 @@
+"""Connections to the database, set up so that the ledger can rely on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from cryptoassets_core.errors import ConfigurationError
+
+#: Execution option of connections that never write.
+READ_ONLY = "cryptoassets_read_only"
+
+#: How long SQLite waits for another writer before it reports a conflict.
+SQLITE_BUSY_SECONDS = 30
+
+
+def connect(url: str, *, echo: bool = False) -> Engine:
+    """Make the engine for a SQLAlchemy URL; SERIALIZABLE throughout.
+
+    :raises ConfigurationError: the URL is malformed, or its driver is not installed.
+    """
+    parsed = _parse(url)
+    try:
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite_engine(parsed, echo=echo)
+        return create_engine(parsed, echo=echo, isolation_level="SERIALIZABLE", pool_pre_ping=True)
+    except NoSuchModuleError:
+        raise ConfigurationError(
+            f"database.url: there is no database {parsed.drivername!r}; use postgresql://… or sqlite:///…"
+        ) from None
+    except ModuleNotFoundError as error:
+        remedy = (
+            "pip install 'cryptoassets-core[postgresql]'" if "psycopg2" in str(error) else f"pip install {error.name}"
+        )
+        raise ConfigurationError(f"database.url: the driver {error.name} is not installed; {remedy}") from None
+
+
+def shown(engine: Engine) -> str:
+    """Return the engine's URL without its password."""
+    return engine.url.render_as_string(hide_password=True)
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            "database.url: not a database URL; write for example postgresql://user@localhost/name or sqlite:///file"
+        ) from None
+
+
+def _sqlite_engine(url: URL, *, echo: bool) -> Engine:
+    """SQLite that keeps writers apart.
+
+    By itself the driver begins transactions late and lets two of them read before either writes. BEGIN IMMEDIATE takes
+    the write lock first, so that whoever has begun can finish; readers go on beside it (WAL).
+    """
+    engine = create_engine(url, echo=echo, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver shall not begin transactions of its own
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,80 @@
+"""Wallet notification over HTTP: the node runs ``curl --data "txid=%s" http://127.0.0.1:28882/``."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Final
+
+from flask import Response, request
+from pydantic import Field
+
+from cryptoassets_core.backend.base import Txid
+from cryptoassets_core.utils.httpserver import BackgroundHTTPServer, plain_app, sentence, shortened
+from cryptoassets_core.walletnotify.base import (
+    IncomingTransactionRunnable,
+    Notify,
+    WalletNotifyOptions,
+    WalletNotifyType,
+)
+
+logger = logging.getLogger(__name__)
+
+#: A notification is some 70 bytes.
+MAX_BODY_BYTES: Final = 4096
+
+_TXID: Final = re.compile(r"[0-9a-fA-F]{64}")
+
+
+class HTTPWalletNotifyOptions(WalletNotifyOptions):
+    """Where notifications are taken. Nobody else needs to reach it: keep it on this machine."""
+
+    #: Address to listen on.
+    ip: str = "127.0.0.1"
+    #: Port to listen on, another one for each coin; 0 picks a free one.
+    port: int = Field(default=28882, ge=0, le=65535)
+
+
+class HTTPWalletNotifyHandler(IncomingTransactionRunnable):
+    """Takes ``POST /`` with the form field ``txid``.
+
+    :ivar server: the HTTP server; its ``url`` is where to post.
+    """
+
+    def __init__(self, options: HTTPWalletNotifyOptions, notify: Notify) -> None:
+        super().__init__(options, notify)
+        app = plain_app()
+        app.add_url_rule("/", view_func=self._receive, methods=["POST"], provide_automatic_options=False)
+        self.server = BackgroundHTTPServer(
+            app, options.ip, options.port, "HTTP walletnotify", max_body_bytes=MAX_BODY_BYTES
+        )
+
+    def start(self) -> None:
+        self.server.start()
+
+    def stop(self) -> None:
+        self.server.stop()
+
+    def is_alive(self) -> bool:
+        return self.server.is_alive()
+
+    def _receive(self) -> Response:
+        txids = request.form.getlist("txid")
+        if len(txids) != 1:
+            logger.warning("HTTP walletnotify refused a request with %s txid fields", len(txids))
+            return sentence("Post exactly one form field named txid.", 400)
+        if not _TXID.fullmatch(txids[0]):
+            logger.warning("HTTP walletnotify refused the txid %s", shortened(txids[0]))
+            return sentence("A txid is 64 hexadecimal digits.", 400)
+        txid = Txid(txids[0].lower())
+        logger.debug("HTTP walletnotify for txid %s", txid)
+        self.notify(txid)
+        return sentence("OK")
+
+
+HTTP_WALLETNOTIFY = WalletNotifyType(
+    name="http",
+    factory=HTTPWalletNotifyHandler,
+    options=HTTPWalletNotifyOptions,
+    legacy_names=("cryptoassets.core.backend.httpwalletnotify.HTTPWalletNotifyHandler",),
+)
