@@ -1,0 +1,210 @@
+"""The backend: what the kernel asks, in the words of a bitcoind-like daemon."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from cryptoassets_bitcoind import answers, faults, listing
+from cryptoassets_bitcoind.capabilities import Capabilities, detect_capabilities
+from cryptoassets_bitcoind.endpoint import Endpoint
+from cryptoassets_bitcoind.locks import lock_again, unlock
+from cryptoassets_bitcoind.options import BitcoindOptions
+from cryptoassets_bitcoind.preparation import FeePolicy, Preparation
+from cryptoassets_bitcoind.publication import Publication
+from cryptoassets_bitcoind.rpc import RpcClient
+from cryptoassets_core.backend.base import (
+    BackendOptions,
+    BlockHash,
+    ChainChanges,
+    PreparedTransaction,
+    TwoStepBackend,
+    Txid,
+    WalletTransaction,
+)
+from cryptoassets_core.coin.description import CoinDescription, Network
+from cryptoassets_core.errors import BackendRejectedError, BackendUnavailableError, ConfigurationError
+
+#: Names by which daemons call the networks; Core 28 added a second test network.
+_CHAIN_NAMES: Mapping[Network, frozenset[str]] = {
+    "main": frozenset({"main"}),
+    "test": frozenset({"test", "testnet4"}),
+    "signet": frozenset({"signet"}),
+    "regtest": frozenset({"regtest"}),
+}
+
+#: Default of ``max_fee_rate`` in dust limits. The dust limit is 0.546 times the least relay fee of 1000 bytes, so this
+#: is about 1100 times what the network asks for at the least.
+_MAX_FEE_RATE_IN_DUST = 2000
+
+
+class BitcoindBackend(TwoStepBackend):
+    """Bitcoin Core, Litecoin Core, Dogecoin Core and their like, over JSON-RPC."""
+
+    def __init__(self, coin: CoinDescription, network: Network, options: BackendOptions) -> None:
+        super().__init__(coin, network, options)
+        if not isinstance(options, BitcoindOptions):
+            raise ConfigurationError(f"the bitcoind backend takes BitcoindOptions, not {type(options).__name__}")
+        self.options = options
+        self.rpc = RpcClient(Endpoint.parse(options.url.get_secret_value()), timeout=options.timeout)
+        self._capabilities: Capabilities | None = None
+        # One preparation at a time, or two of them choose the same coins.
+        self._preparing = threading.Lock()
+
+    def check(self) -> None:
+        """See that the daemon is the right one, synchronised, and has a wallet.
+
+        :raises BackendUnavailableError: it is down, starting or still downloading the chain.
+        :raises BackendRejectedError: wrong password, wrong network, no wallet, or an option it cannot follow.
+        """
+        info = answers.mapping(self.rpc.call("getblockchaininfo"), "getblockchaininfo")
+        chain = answers.text(info.get("chain"), "getblockchaininfo.chain")
+        if chain not in _CHAIN_NAMES[self.network]:
+            raise BackendRejectedError(
+                f"the daemon at {self.rpc.endpoint} is on the network {chain!r}, but {self.coin.symbol} is configured "
+                f"for {self.network!r}; correct the backend's url or the configured network"
+            )
+        # A regtest chain is in this state until its first block, which waits for nobody.
+        if self.network != "regtest" and info.get("initialblockdownload") is True:
+            raise BackendUnavailableError(f"the daemon at {self.rpc.endpoint} is still downloading the block chain")
+        self.rpc.call("getwalletinfo")
+        self._capabilities = detect_capabilities(self.rpc)
+        self._check_options(self._capabilities)
+
+    def create_address(self, label: str) -> str:
+        """Make a receiving address of the configured type."""
+        type_of_address = [] if self.options.address_type is None else [self.options.address_type]
+        return answers.text(self.rpc.call("getnewaddress", label, *type_of_address), "getnewaddress")
+
+    def get_tip(self) -> BlockHash:
+        """Return the best block's hash."""
+        return answers.block_hash(self.rpc.call("getbestblockhash"), "getbestblockhash")
+
+    def list_since(self, checkpoint: BlockHash | None, *, depth: int) -> ChainChanges:
+        """List what changed, with one request; two when the daemon does not know the checkpoint.
+
+        A deposit that was double-spent is not listed by daemons: ask :py:meth:`get_transactions` for what is missing.
+        """
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1, not {depth}")
+        # The tip first: a block that arrives in between is then listed now and again, and not overlooked.
+        tip, changes = self.rpc.batch([("getbestblockhash", []), ("listsinceblock", [checkpoint or "", depth])])
+        if isinstance(changes, BackendRejectedError) and changes.code == faults.NOT_FOUND and checkpoint:
+            tip, changes = self.rpc.batch([("getbestblockhash", []), ("listsinceblock", ["", depth])])
+        for answer in (tip, changes):
+            if isinstance(answer, BackendRejectedError):
+                raise answer
+        return self._changes(tip, answers.mapping(changes, "listsinceblock"))
+
+    def get_transactions(self, txids: Iterable[Txid]) -> Mapping[Txid, WalletTransaction]:
+        """Look up transactions, 100 a request."""
+        asked = [txid for txid in dict.fromkeys(txids) if answers.looks_like_hash(txid)]
+        found: dict[Txid, WalletTransaction] = {}
+        for txid, answer in zip(asked, self.rpc.batch([("gettransaction", [txid]) for txid in asked]), strict=True):
+            if not isinstance(answer, BackendRejectedError):
+                found[txid] = listing.from_gettransaction(txid, answer, decimals=self.coin.decimals)
+            elif answer.code != faults.NOT_FOUND:
+                raise answer
+        return found
+
+    def get_backend_balance(self, confirmations: int = 0) -> Decimal:
+        """Return what the wallet holds, without immature block rewards.
+
+        With ``confirmations`` deposits that are younger do not count; change of our own withdrawals does at any age.
+        """
+        trusted, pending = self._balances()
+        if confirmations <= 0:
+            return trusted + pending
+        return trusted - self._young_deposits(confirmations)
+
+    def prepare(self, recipients: Mapping[str, Decimal]) -> PreparedTransaction:
+        """Build and sign a transaction, with its inputs locked in the daemon's wallet."""
+        if not recipients:
+            raise ValueError("prepare needs at least one recipient")
+        preparation = Preparation(
+            rpc=self.rpc, capabilities=self.capabilities, policy=self._fee_policy(), decimals=self.coin.decimals
+        )
+        with self._preparing:
+            return preparation.prepare(recipients)
+
+    def submit(self, prepared: PreparedTransaction) -> None:
+        """Publish, or find out that it is published.
+
+        :raises BroadcastDeadError: a confirmed transaction spends one of its inputs and pays something else.
+        :raises OutcomeUnknownError: it is refused now, or the answer was lost; submit it again later.
+        """
+        Publication(rpc=self.rpc, capabilities=self.capabilities, decimals=self.coin.decimals).submit(prepared)
+
+    def hold(self, prepared: PreparedTransaction) -> None:
+        """Lock the inputs that a restart of the daemon unlocked; spent ones are passed over."""
+        lock_again(self.rpc, prepared.inputs)
+
+    def release(self, prepared: PreparedTransaction) -> None:
+        """Unlock the inputs."""
+        unlock(self.rpc, prepared.inputs)
+
+    def close(self) -> None:
+        """Hang up."""
+        self.rpc.close()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the daemon can do; asked once, and again at each :py:meth:`check`."""
+        if self._capabilities is None:
+            self._capabilities = detect_capabilities(self.rpc)
+        return self._capabilities
+
+    def _check_options(self, capabilities: Capabilities) -> None:
+        if capabilities.is_modern:
+            return
+        for name in ("confirmation_target", "address_type"):
+            if getattr(self.options, name) is not None:
+                raise BackendRejectedError(
+                    f"the daemon at {self.rpc.endpoint} is too old for the option {name} of the backend; leave it out"
+                )
+
+    def _fee_policy(self) -> FeePolicy:
+        max_fee_rate = self.options.max_fee_rate
+        return FeePolicy(
+            fee_rate=self.options.fee_rate,
+            confirmation_target=self.options.confirmation_target,
+            max_fee_rate=self.coin.dust * _MAX_FEE_RATE_IN_DUST if max_fee_rate is None else max_fee_rate,
+        )
+
+    def _changes(self, tip: object, changes: Mapping[str, object]) -> ChainChanges:
+        listed = listing.group_by_txid(answers.mappings(changes.get("transactions"), "listsinceblock.transactions"))
+        # What left the chain: rows with its confirmations of today. Most of it is listed above, back in the mempool.
+        removed = listing.group_by_txid(answers.mappings(changes.get("removed", []), "listsinceblock.removed"))
+        return ChainChanges(
+            tip=answers.block_hash(tip, "getbestblockhash"),
+            checkpoint=answers.block_hash(changes.get("lastblock"), "listsinceblock.lastblock"),
+            transactions=[
+                listing.from_listing(txid, rows, decimals=self.coin.decimals)
+                for txid, rows in (removed | listed).items()
+            ],
+        )
+
+    def _balances(self) -> tuple[Decimal, Decimal]:
+        """Return what is confirmed or our own change, and what others sent and is not confirmed."""
+        if self.capabilities.is_modern:
+            balances = answers.mapping(self.rpc.call("getbalances"), "getbalances")
+            mine = answers.mapping(balances.get("mine"), "getbalances.mine")
+            values = mine.get("trusted"), mine.get("untrusted_pending")
+        else:
+            values = self.rpc.call("getbalance"), self.rpc.call("getunconfirmedbalance")
+        trusted, pending = (answers.amount(value, "a balance", decimals=self.coin.decimals) for value in values)
+        return trusted, pending
+
+    def _young_deposits(self, confirmations: int) -> Decimal:
+        """Add up the deposits among the trusted coins that have fewer confirmations."""
+        height = answers.integer(self.rpc.call("getblockcount"), "getblockcount")
+        start = self.rpc.call("getblockhash", height - confirmations + 1) if height >= confirmations else ""
+        changes = answers.mapping(self.rpc.call("listsinceblock", start), "listsinceblock")
+        young = Decimal(0)
+        for row in answers.mappings(changes.get("transactions"), "listsinceblock.transactions"):
+            age = answers.integer(row.get("confirmations", 0), "listed confirmations")
+            counted = 0 < age < confirmations or (age == 0 and row.get("trusted") is True)
+            if counted and row.get("category") in listing.RECEIVING - {"immature"}:
+                young += answers.amount(row.get("amount"), "a listed amount", decimals=self.coin.decimals)
+        return young

@@ -1,0 +1,206 @@
+"""Building and signing a withdrawal without publishing it.
+
+The daemon chooses the coins and the fee; what it made is decoded and compared with what was asked before anybody relies
+on it. Its coins are locked by a call of their own and not by ``fundrawtransaction``: when that slow call's answer is
+lost, nothing must stay locked that nobody remembers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+
+from cryptoassets_bitcoind import answers, faults
+from cryptoassets_bitcoind.capabilities import Capabilities
+from cryptoassets_bitcoind.locks import lock_all, unlock
+from cryptoassets_bitcoind.recipients import Payments, build, check_recipients, find_dust, is_dust
+from cryptoassets_bitcoind.rpc import RpcClient
+from cryptoassets_core.backend.base import Outpoint, PreparedTransaction
+from cryptoassets_core.errors import (
+    BackendError,
+    BackendRejectedError,
+    BackendUnavailableError,
+    CryptoAssetsError,
+    InsufficientHotWalletFunds,
+    OutcomeUnknownError,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeePolicy:
+    """What withdrawals may cost; rates in whole coins for 1000 bytes."""
+
+    fee_rate: Decimal | None
+    confirmation_target: int | None
+    max_fee_rate: Decimal
+
+    @property
+    def fund_options(self) -> dict[str, object]:
+        """Options of ``fundrawtransaction``."""
+        if self.fee_rate is not None:
+            return {"feeRate": self.fee_rate}
+        if self.confirmation_target is not None:
+            return {"conf_target": self.confirmation_target}
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Funded:
+    raw: str
+    fee: Decimal
+    inputs: tuple[Outpoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """One daemon's way of making transactions, under one fee policy."""
+
+    rpc: RpcClient
+    capabilities: Capabilities
+    policy: FeePolicy
+    decimals: int
+
+    def prepare(self, recipients: Mapping[str, Decimal]) -> PreparedTransaction:
+        """Build, sign and check; see :py:meth:`cryptoassets_core.backend.base.TwoStepBackend.prepare`."""
+        try:
+            payments = check_recipients(self.rpc, recipients, decimals=self.decimals)
+            funded = self._fund(recipients)
+            with self._locked(funded.inputs):
+                return self._sign(funded, payments)
+        except OutcomeUnknownError as error:
+            # Nothing is published by any of these calls, so nothing is in doubt.
+            raise BackendUnavailableError(f"{error}, which harms nothing: no transaction was published") from None
+
+    def _fund(self, recipients: Mapping[str, Decimal]) -> _Funded:
+        unfunded = build(self.rpc, recipients)
+        arguments: list[object] = [unfunded, self.policy.fund_options]
+        if self.capabilities.is_modern:
+            # Without inputs, a transaction may be mistaken for the segwit serialisation of another one.
+            arguments.append(False)
+        try:
+            answer = answers.mapping(self.rpc.call("fundrawtransaction", *arguments), "fundrawtransaction")
+        except BackendRejectedError as error:
+            raise self._funding_error(error, recipients) from None
+        raw = answers.hexadecimal(answer.get("hex"), "fundrawtransaction.hex")
+        fee = answers.amount(answer.get("fee"), "fundrawtransaction.fee", decimals=self.decimals)
+        return _Funded(raw, fee, _inputs(self._decode(raw)))
+
+    def _funding_error(self, error: BackendRejectedError, recipients: Mapping[str, Decimal]) -> BackendError:
+        text = str(error).lower()
+        if error.code == faults.INSUFFICIENT_FUNDS or "insufficient funds" in text:
+            total = sum(recipients.values(), Decimal(0))
+            return InsufficientHotWalletFunds(
+                f"the wallet at {self.rpc.endpoint} cannot pay {total:f} and the fee now; top it up, or wait until "
+                "its unconfirmed coins confirm",
+                code=error.code,
+            )
+        if is_dust(error):
+            return find_dust(self.rpc, recipients) or error
+        if "fee estimation failed" in text:
+            return BackendUnavailableError(
+                f"the daemon at {self.rpc.endpoint} cannot estimate a fee yet; wait, or set fee_rate of the backend"
+            )
+        return error
+
+    @contextmanager
+    def _locked(self, inputs: tuple[Outpoint, ...]) -> Iterator[None]:
+        """Keep the inputs from other transactions, and give them back on any failure."""
+        try:
+            try:
+                lock_all(self.rpc, inputs)
+            except BackendRejectedError:
+                # Not ours to unlock: somebody else was faster.
+                raise
+            except BackendError:
+                self._give_back(inputs)
+                raise
+        except BackendRejectedError as error:
+            raise BackendUnavailableError(f"another user of the wallet took the same coins just now: {error}") from None
+        try:
+            yield
+        except BaseException:
+            self._give_back(inputs)
+            raise
+
+    def _give_back(self, inputs: tuple[Outpoint, ...]) -> None:
+        try:
+            unlock(self.rpc, inputs)
+        except CryptoAssetsError as error:
+            logger.warning("coins stay locked until the daemon restarts or lockunspent is called: %s", error)
+
+    def _sign(self, funded: _Funded, payments: Payments) -> PreparedTransaction:
+        try:
+            answer = answers.mapping(
+                self.rpc.call(self.capabilities.sign_method, funded.raw), self.capabilities.sign_method
+            )
+        except BackendRejectedError as error:
+            if error.code == faults.WALLET_LOCKED:
+                raise BackendUnavailableError(str(error)) from None
+            raise
+        if answer.get("complete") is not True:
+            raise BackendRejectedError(f"the wallet at {self.rpc.endpoint} lacks keys to sign with all its coins")
+        raw = answers.hexadecimal(answer.get("hex"), "the signed transaction")
+        decoded = self._decode(raw)
+        if _inputs(decoded) != funded.inputs:
+            raise BackendError(f"the daemon at {self.rpc.endpoint} signed another transaction than the one it funded")
+        self._check_outputs(decoded, payments)
+        self._check_fee(decoded, funded.fee)
+        if self.capabilities.can_test:
+            self._check_relay(raw)
+        # Only now: signing changes the txid where inputs are not native segwit.
+        return PreparedTransaction(answers.txid(decoded.get("txid"), "the signed txid"), raw, funded.fee, funded.inputs)
+
+    def _decode(self, raw: str) -> Mapping[str, object]:
+        return answers.mapping(self.rpc.call("decoderawtransaction", raw), "decoderawtransaction")
+
+    def _check_outputs(self, decoded: Mapping[str, object], payments: Payments) -> None:
+        outputs = output_counts(decoded, decimals=self.decimals)
+        missing, extra = payments - outputs, outputs - payments
+        if missing or extra.total() > 1:
+            raise BackendError(
+                f"the daemon at {self.rpc.endpoint} made a transaction that does not pay exactly what was asked; "
+                "it was not published"
+            )
+
+    def _check_fee(self, decoded: Mapping[str, object], fee: Decimal) -> None:
+        # Daemons without segwit report no virtual size.
+        size = answers.integer(decoded.get("vsize", decoded.get("size")), "the transaction's size")
+        if fee < 0 or fee * 1000 > self.policy.max_fee_rate * size:
+            raise BackendUnavailableError(
+                f"the fee would be {fee:f} for {size} bytes, above max_fee_rate {self.policy.max_fee_rate:f} for 1000; "
+                "wait, or raise the limit"
+            )
+
+    def _check_relay(self, raw: str) -> None:
+        """Refuse to hand out a transaction that the daemon would not publish as things are."""
+        # Fee limit 0 is none: the fee was judged by our own limit.
+        results = answers.mappings(self.rpc.call("testmempoolaccept", [raw], Decimal(0)), "testmempoolaccept")
+        for result in results:
+            if result.get("allowed") is not True:
+                raise BackendUnavailableError(
+                    f"the daemon at {self.rpc.endpoint} would not relay the transaction now: "
+                    f"{result.get('reject-reason', 'no reason given')}"
+                )
+
+
+def output_counts(decoded: Mapping[str, object], *, decimals: int) -> Payments:
+    """Count the outputs of a decoded transaction by script and amount."""
+    counts: Payments = Counter()
+    for output in answers.mappings(decoded.get("vout"), "vout"):
+        script = answers.mapping(output.get("scriptPubKey"), "vout.scriptPubKey")
+        value = answers.amount(output.get("value"), "vout.value", decimals=decimals)
+        counts[answers.hexadecimal(script.get("hex"), "vout.scriptPubKey.hex"), value] += 1
+    return counts
+
+
+def _inputs(decoded: Mapping[str, object]) -> tuple[Outpoint, ...]:
+    return tuple(
+        Outpoint(answers.txid(row.get("txid"), "vin.txid"), answers.integer(row.get("vout"), "vin.vout"))
+        for row in answers.mappings(decoded.get("vin"), "vin")
+    )

@@ -1,0 +1,142 @@
+"""Publishing a stored transaction, again and again if need be, and telling when it can never confirm.
+
+A daemon refuses with the same words what is in the chain and fully spent, what waits for its parents, and what somebody
+double-spent. Nothing may be paid a second time on such words, so death is only declared on proof: the transaction that
+spends one of our inputs is found, is in the chain, and does not make our payments under another id (which anybody on
+the network can bring about while inputs are not segwit).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from cryptoassets_bitcoind import answers, faults
+from cryptoassets_bitcoind.capabilities import Capabilities
+from cryptoassets_bitcoind.preparation import output_counts
+from cryptoassets_bitcoind.rpc import BATCH_SIZE, RpcClient
+from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, Txid
+from cryptoassets_core.errors import BackendError, BackendRejectedError, BroadcastDeadError, OutcomeUnknownError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A wallet transaction as ``gettransaction`` shows it, as far as it matters here."""
+
+    confirmations: int
+    block_hash: str | None
+    raw: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """One daemon's way of publishing."""
+
+    rpc: RpcClient
+    capabilities: Capabilities
+    decimals: int
+
+    def submit(self, prepared: PreparedTransaction) -> None:
+        """Publish; see :py:meth:`cryptoassets_core.backend.base.TwoStepBackend.submit`."""
+        # No fee limit here: it was applied before the transaction was stored, and what is stored must go out.
+        no_limit: object = Decimal(0) if self.capabilities.is_modern else True
+        try:
+            txid = self.rpc.call("sendrawtransaction", prepared.raw, no_limit)
+        except BackendRejectedError as error:
+            if error.code == faults.ALREADY_IN_CHAIN:
+                return
+            if error.code not in {faults.VERIFY_ERROR, faults.VERIFY_REJECTED}:
+                raise
+            self._judge(prepared, error)
+            return
+        if txid != prepared.txid:
+            raise BackendError(
+                f"the daemon published {txid!r:.80} instead of {prepared.txid}; look at both before going on"
+            )
+
+    def _judge(self, prepared: PreparedTransaction, refusal: BackendRejectedError) -> None:
+        """Return if the refused transaction is in the chain, and raise what is known otherwise."""
+        ours = self._look_up([prepared.txid])[0]
+        if ours is not None and ours.confirmations > 0:
+            return
+        reason = self._cause_of_death(prepared) if ours is None or ours.confirmations < 0 else None
+        if reason is not None:
+            raise BroadcastDeadError(f"transaction {prepared.txid} can never confirm: {reason}", code=refusal.code)
+        raise OutcomeUnknownError(
+            f"transaction {prepared.txid} is not accepted now and must be submitted again: {refusal}"
+        )
+
+    def _cause_of_death(self, prepared: PreparedTransaction) -> str | None:
+        parents = self._look_up([outpoint.txid for outpoint in prepared.inputs])
+        for outpoint, parent in zip(prepared.inputs, parents, strict=True):
+            if parent is None or parent.confirmations == 0 or not self._is_spent_in_chain(outpoint):
+                continue
+            if parent.confirmations < 0:
+                return f"its input {outpoint.txid}:{outpoint.vout} is in conflict with the chain"
+            spender = self._find_spender(outpoint, parent)
+            if spender is None:
+                logger.error(
+                    "input %s:%s of withdrawal transaction %s is spent, and the wallet does not know by what",
+                    outpoint.txid, outpoint.vout, prepared.txid,
+                )  # fmt: skip
+                continue
+            if self._pays_the_same(spender, prepared):
+                raise OutcomeUnknownError(
+                    f"transaction {prepared.txid} was confirmed under the other id {spender}: its payments are made, "
+                    "and must not be made again"
+                )
+            return f"its input {outpoint.txid}:{outpoint.vout} was spent by {spender}"
+        return None
+
+    def _is_spent_in_chain(self, outpoint: Outpoint) -> bool:
+        return self.rpc.call("gettxout", outpoint.txid, outpoint.vout, False) is None
+
+    def _find_spender(self, outpoint: Outpoint, parent: _Seen) -> Txid | None:
+        """Find the confirmed transaction of our wallet that spends an output."""
+        header = answers.mapping(self.rpc.call("getblockheader", parent.block_hash), "getblockheader")
+        # The spender may be in the same block as the parent, and listings begin after the block they are given.
+        before = header.get("previousblockhash", "")
+        listing = answers.mapping(self.rpc.call("listsinceblock", before), "listsinceblock")
+        candidates = {
+            answers.txid(row.get("txid"), "a listed txid"): None
+            for row in answers.mappings(listing.get("transactions"), "listsinceblock.transactions")
+            if row.get("category") == "send" and answers.integer(row.get("confirmations"), "confirmations") > 0
+        }
+        for txid, decoded in self._decoded(list(candidates)):
+            for row in answers.mappings(decoded.get("vin"), "vin"):
+                if row.get("txid") == outpoint.txid and row.get("vout") == outpoint.vout:
+                    return txid
+        return None
+
+    def _pays_the_same(self, spender: Txid, prepared: PreparedTransaction) -> bool:
+        ((_, other),) = self._decoded([spender])
+        ours = answers.mapping(self.rpc.call("decoderawtransaction", prepared.raw), "decoderawtransaction")
+        return output_counts(other, decimals=self.decimals) == output_counts(ours, decimals=self.decimals)
+
+    def _decoded(self, txids: list[Txid]) -> Iterator[tuple[Txid, dict[str, object]]]:
+        for start in range(0, len(txids), BATCH_SIZE):
+            chunk = txids[start : start + BATCH_SIZE]
+            known = [(txid, seen) for txid, seen in zip(chunk, self._look_up(chunk), strict=True) if seen is not None]
+            decoded = self.rpc.batch([("decoderawtransaction", [seen.raw]) for _, seen in known])
+            for (txid, _), answer in zip(known, decoded, strict=True):
+                if isinstance(answer, BackendRejectedError):
+                    raise answer
+                yield txid, dict(answers.mapping(answer, "decoderawtransaction"))
+
+    def _look_up(self, txids: list[Txid]) -> list[_Seen | None]:
+        return [_seen(answer) for answer in self.rpc.batch([("gettransaction", [txid]) for txid in txids])]
+
+
+def _seen(answer: object) -> _Seen | None:
+    if isinstance(answer, BackendRejectedError):
+        if answer.code == faults.NOT_FOUND:
+            return None
+        raise answer
+    facts = answers.mapping(answer, "gettransaction")
+    confirmations = answers.integer(facts.get("confirmations"), "gettransaction.confirmations")
+    block_hash = answers.block_hash(facts.get("blockhash"), "gettransaction.blockhash") if confirmations > 0 else None
+    return _Seen(confirmations, block_hash, answers.hexadecimal(facts.get("hex"), "gettransaction.hex"))
