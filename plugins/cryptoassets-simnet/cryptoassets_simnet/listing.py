@@ -1,0 +1,107 @@
+"""What the wallet tells about its transactions, as ``listsinceblock`` and ``gettransaction`` of bitcoind do."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable
+
+from cryptoassets_core.backend.base import BlockHash, ChainChanges, ReceivedOutput, Txid, WalletTransaction
+from cryptoassets_core.errors import BackendRejectedError
+from cryptoassets_simnet import chain
+from cryptoassets_simnet.facts import ChainFacts
+
+
+def list_since(db: sqlite3.Connection, facts: ChainFacts, checkpoint: BlockHash | None, *, depth: int) -> ChainChanges:
+    """List the wallet's transactions that are unconfirmed, mined after a checkpoint, or were in blocks now stale.
+
+    A deposit in conflict is listed only if it was in a stale block behind the checkpoint; an own transaction in
+    conflict is listed like a mined one. The work grows with the answer, not with the chain.
+
+    :param checkpoint: None and unknown ones list everything; a stale one continues from the fork.
+    :raises BackendRejectedError: the depth is less than 1.
+    """
+    if depth < 1:
+        raise BackendRejectedError(f"the depth of a listing must be 1 or more, not {depth}")
+    tip = chain.get_tip(db)
+    fork_height, removed = _find_fork(db, checkpoint)
+    txids = [
+        txid
+        for (txid,) in db.execute(
+            "SELECT txid FROM tx WHERE wallet = 1 AND ("
+            " (state = 'mempool' AND height IS NULL) OR (state = 'evicted' AND height IS NULL)"
+            " OR (state = 'mined' AND height > :since)"
+            " OR (state = 'conflicted' AND height > :since AND fee_minor IS NOT NULL))",
+            {"since": fork_height},
+        )
+    ]
+    found = _describe(db, facts, {*txids, *removed})
+    (next_checkpoint,) = db.execute(
+        "SELECT hash FROM block WHERE active = 1 AND height = ?", (max(tip.height + 1 - depth, 0),)
+    ).fetchone()
+    return ChainChanges(tip=tip.hash, checkpoint=BlockHash(next_checkpoint), transactions=tuple(found.values()))
+
+
+def _find_fork(db: sqlite3.Connection, checkpoint: BlockHash | None) -> tuple[int, list[str]]:
+    """Return the height up to which the checkpoint's branch is the chain, and what was in its blocks above that."""
+    removed: list[str] = []
+    block_hash: str | None = checkpoint
+    while block_hash is not None:
+        block = db.execute("SELECT height, parent, active FROM block WHERE hash = ?", (block_hash,)).fetchone()
+        if block is None:
+            break
+        if block["active"]:
+            return block["height"], removed
+        rows = db.execute(
+            "SELECT txid FROM included JOIN tx USING (txid) WHERE block_hash = ? AND wallet = 1", (block_hash,)
+        )
+        removed += [txid for (txid,) in rows]
+        block_hash = block["parent"]
+    return -1, []
+
+
+def get_transactions(db: sqlite3.Connection, facts: ChainFacts, txids: Iterable[Txid]) -> dict[Txid, WalletTransaction]:
+    """Look up transactions of the wallet; unknown ones are absent."""
+    return _describe(db, facts, set(txids))
+
+
+def recent_transactions(db: sqlite3.Connection, facts: ChainFacts, limit: int) -> list[WalletTransaction]:
+    """Return the wallet's newest transactions, newest first."""
+    rows = db.execute("SELECT txid FROM tx WHERE wallet = 1 ORDER BY number DESC LIMIT ?", (limit,))
+    return list(_describe(db, facts, {txid for (txid,) in rows}).values())[::-1]
+
+
+def _describe(db: sqlite3.Connection, facts: ChainFacts, txids: set[str]) -> dict[Txid, WalletTransaction]:
+    wanted = json.dumps(sorted(txids))
+    received: defaultdict[str, list[ReceivedOutput]] = defaultdict(list)
+    for row in db.execute(
+        "SELECT coin.txid, vout, address, amount_minor FROM json_each(?) CROSS JOIN coin ON coin.txid = json_each.value"
+        " JOIN address USING (address) WHERE wallet = 1 AND change = 0 ORDER BY coin.txid, vout",
+        (wanted,),
+    ):
+        received[row["txid"]].append(ReceivedOutput(row["address"], facts.to_coins(row["amount_minor"]), row["vout"]))
+    rows = db.execute(
+        "SELECT tx.*, block.hash AS block_hash FROM json_each(?) CROSS JOIN tx ON tx.txid = json_each.value"
+        " LEFT JOIN block ON block.active = 1 AND block.height = tx.height"
+        " WHERE wallet = 1 ORDER BY number",
+        (wanted,),
+    )
+    tip_height = chain.get_tip(db).height
+    return {Txid(row["txid"]): _as_seen(facts, row, received[row["txid"]], tip_height=tip_height) for row in rows}
+
+
+def _as_seen(
+    facts: ChainFacts, row: sqlite3.Row, received: list[ReceivedOutput], *, tip_height: int
+) -> WalletTransaction:
+    depth = 0 if row["height"] is None else tip_height - row["height"] + 1
+    conflicted = row["state"] == "conflicted"
+    return WalletTransaction(
+        txid=Txid(row["txid"]),
+        confirmations=-depth if conflicted else depth,
+        block_hash=BlockHash(row["block_hash"]) if row["state"] == "mined" else None,
+        # A daemon forgets what a transaction in conflict would have paid; so must whoever relies on us.
+        received=() if conflicted else tuple(received),
+        fee=None if row["fee_minor"] is None else facts.to_coins(row["fee_minor"]),
+        coinbase=bool(row["coinbase"]),
+    )
