@@ -33,14 +33,17 @@ def to_minor_units(value: Decimal | int, decimals: int) -> int:
         )
     number = Decimal(value)
     if not number.is_finite():
-        raise InvalidAmountError(f"an amount must be a finite number, not {number}")
+        raise InvalidAmountError("an amount must be a finite number, not infinity or NaN")
     if number.adjusted() > 40 or number.adjusted() < -40:
         # Checked before any arithmetic: Decimal("1e999999999") must not become a billion digits.
-        raise InvalidAmountError(f"the amount {number} is out of range for a coin with {decimals} decimals")
-    minor = number.scaleb(decimals, _EXACT)
-    if minor != minor.to_integral_value():
+        raise InvalidAmountError(f"the amount {_shown(number)} is out of range for a coin with {decimals} decimals")
+    try:
+        minor = number.scaleb(decimals, _EXACT)
+    except Inexact:
+        minor = None  # more digits than a NUMERIC(38, 0) and a coin's decimals can make up
+    if minor is None or minor != minor.to_integral_value():
         raise InvalidAmountError(
-            f"the amount {number:f} has more than the {decimals} decimals of this coin; it is never rounded"
+            f"the amount {_shown(number)} has more than the {decimals} decimals of this coin; it is never rounded"
         )
     return int(minor)
 
@@ -58,12 +61,19 @@ def check_amount(value: Decimal | int, decimals: int) -> Decimal:
     """
     minor = to_minor_units(value, decimals)
     if minor <= 0:
-        raise InvalidAmountError(f"an amount must be more than zero, not {Decimal(value):f}")
+        raise InvalidAmountError(f"an amount must be more than zero, not {_shown(Decimal(value))}")
     if minor > MAX_MINOR_UNITS:
-        raise InvalidAmountError(f"the amount {Decimal(value):f} is more than the database can hold")
+        raise InvalidAmountError(f"the amount {_shown(Decimal(value))} is more than the database can hold")
     return from_minor_units(minor, decimals)
 
 
 def format_amount(value: Decimal) -> str:
     """Write an amount for a wire or a person: fixed notation, never ``1E-8``."""
     return f"{value:f}"
+
+
+def _shown(number: Decimal) -> str:
+    """Write a number for an error: as it is, or shortened when somebody sent a million digits."""
+    if abs(number.adjusted()) <= 40 and len(number.as_tuple().digits) <= 76:
+        return f"{number:f}"
+    return f"about {number:.3E}"
