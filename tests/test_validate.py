@@ -389,6 +389,13 @@ def test_version_is_one_byte(version: int) -> None:
         encode_base58check(version, bytes(20))
 
 
+@pytest.mark.parametrize("length", [0, 1, 19, 21])
+def test_base58_address_holds_twenty_bytes(length: int) -> None:
+    """Version 0 with 21 bytes is as short as an address, and only the bytes tell."""
+    with pytest.raises(BadAddress, match=f"holds {length} bytes"):
+        canonical_address(encode_base58check(0, bytes(length)), RULES["btc"])
+
+
 def test_long_base58_is_refused_before_any_arithmetic() -> None:
     with pytest.raises(BadAddress, match="too long"):
         decode_base58check("z" * 10_000_000)
