@@ -48,6 +48,7 @@ class BitcoindBackend(TwoStepBackend):
             raise ConfigurationError(f"the bitcoind backend takes BitcoindOptions, not {type(options).__name__}")
         self.options = options
         self.rpc = RpcClient(Endpoint.parse(options.url.get_secret_value()), timeout=options.timeout)
+        self._policy = self._fee_policy()
         self._capabilities: Capabilities | None = None
         # One preparation at a time, or two of them choose the same coins.
         self._preparing = threading.Lock()
@@ -123,7 +124,7 @@ class BitcoindBackend(TwoStepBackend):
         if not recipients:
             raise ValueError("prepare needs at least one recipient")
         preparation = Preparation(
-            rpc=self.rpc, capabilities=self.capabilities, policy=self._fee_policy(), decimals=self.coin.decimals
+            rpc=self.rpc, capabilities=self.capabilities, policy=self._policy, decimals=self.coin.decimals
         )
         with self._preparing:
             return preparation.prepare(recipients)
@@ -165,11 +166,16 @@ class BitcoindBackend(TwoStepBackend):
                 )
 
     def _fee_policy(self) -> FeePolicy:
-        max_fee_rate = self.options.max_fee_rate
+        fee_rate, max_fee_rate = self.options.fee_rate, self.options.max_fee_rate
+        if max_fee_rate is None:
+            max_fee_rate = self.coin.dust * _MAX_FEE_RATE_IN_DUST
+            if fee_rate is not None and fee_rate > max_fee_rate:
+                raise ConfigurationError(
+                    f"fee_rate {fee_rate:f} is above {max_fee_rate:f}, the default of max_fee_rate for "
+                    f"{self.coin.symbol}; lower it, or set max_fee_rate"
+                )
         return FeePolicy(
-            fee_rate=self.options.fee_rate,
-            confirmation_target=self.options.confirmation_target,
-            max_fee_rate=self.coin.dust * _MAX_FEE_RATE_IN_DUST if max_fee_rate is None else max_fee_rate,
+            fee_rate=fee_rate, confirmation_target=self.options.confirmation_target, max_fee_rate=max_fee_rate
         )
 
     def _changes(self, tip: object, changes: Mapping[str, object]) -> ChainChanges:

@@ -6,6 +6,7 @@ machine, blocks are made on demand, and its coins are worth nothing.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -37,6 +38,8 @@ _FIXED_OPTIONS: Final = (
     "-keypool=10",
     "-rpcbind=127.0.0.1",
     "-rpcallowip=127.0.0.1",
+    # The daemon does not stop before the last kept-alive connection is closed; by default that takes 30 seconds.
+    "-rpcservertimeout=1",
     # Regtest never has enough transactions to estimate a fee from.
     "-fallbackfee=0.0002",
     # Litecoin's MWEB would stop the chain at height 431 until somebody pegs coins in.
@@ -68,7 +71,7 @@ class RegtestNode:
         """Prepare; nothing runs before :py:meth:`start`.
 
         :param walletnotify: command the daemon runs for each change of a wallet transaction, ``%s`` being the txid.
-        :param options: more command-line options of the daemon, such as ``-rpcservertimeout=1``.
+        :param options: more command-line options of the daemon, such as ``-mempoolreplacement=1``.
         """
         self.user = user
         self.password = password
@@ -135,6 +138,8 @@ class RegtestNode:
     def pause(self) -> None:
         """Let the daemon hang: it accepts connections and answers nothing (SIGSTOP)."""
         self._running.send_signal(signal.SIGSTOP)
+        # The signal is on its way only; the daemon must not answer one more call.
+        os.waitid(os.P_PID, self._running.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         """Let a hanging daemon go on; it then does what it was asked meanwhile (SIGCONT)."""

@@ -50,11 +50,11 @@ def node() -> Iterator[RegtestNode]:
 class Wallet:
     """A wallet of the daemon and the backend that works on it."""
 
-    def __init__(self, node: RegtestNode, name: str, **options: object) -> None:
+    def __init__(self, node: RegtestNode, name: str, options: dict[str, object]) -> None:
         self.node = node
         self.name = name
         url = node.create_wallet(name)
-        self.backend = make_backend(url, **options)
+        self.backend = make_backend(url, "regtest", options)
 
     def rpc(self, method: str, *params: object) -> object:
         return self.node.rpc(method, *params, wallet=self.name)
@@ -67,7 +67,7 @@ class Wallet:
             self.node.mine(confirmations)
 
 
-def make_backend(url: str, *, network: Network = "regtest", **options: object) -> BitcoindBackend:
+def make_backend(url: str, network: Network, options: dict[str, object]) -> BitcoindBackend:
     return BitcoindBackend(LITECOIN, network, BitcoindOptions.model_validate({"url": url, **options}))
 
 
@@ -77,7 +77,7 @@ def connect() -> Iterator[Callable[..., BitcoindBackend]]:
     made: list[BitcoindBackend] = []
 
     def connect(url: str, *, network: Network = "regtest", **options: object) -> BitcoindBackend:
-        made.append(make_backend(url, network=network, **options))
+        made.append(make_backend(url, network, options))
         return made[-1]
 
     yield connect
@@ -91,7 +91,7 @@ def new_wallet(node: RegtestNode) -> Iterator[Callable[..., Wallet]]:
     made: list[Wallet] = []
 
     def new_wallet(**options: object) -> Wallet:
-        made.append(Wallet(node, next(_names), **options))
+        made.append(Wallet(node, next(_names), options))
         return made[-1]
 
     yield new_wallet

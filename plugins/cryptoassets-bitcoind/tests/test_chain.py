@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cryptoassets_bitcoind import listing
+from cryptoassets_bitcoind import listing, transport
 from cryptoassets_bitcoind.testing import RegtestNode
 from cryptoassets_core.backend.base import BlockHash, ChainChanges, ReceivedOutput, Txid, WalletTransaction
 from cryptoassets_core.errors import BackendError, BackendRejectedError, BackendUnavailableError, OutcomeUnknownError
@@ -19,7 +19,7 @@ UNKNOWN = BlockHash("ab" * 32)
 
 
 def by_txid(changes: ChainChanges) -> dict[str, WalletTransaction]:
-    found = {transaction.txid: transaction for transaction in changes.transactions}
+    found: dict[str, WalletTransaction] = {transaction.txid: transaction for transaction in changes.transactions}
     assert len(found) == len(changes.transactions)
     return found
 
@@ -124,20 +124,19 @@ def test_deposit_is_listed_from_the_mempool_to_the_depth(node: RegtestNode, wall
     address = backend.create_address("label")
     checkpoint = backend.list_since(None, depth=3).checkpoint
     txid = pay(node, {address: "1.5"})
-    seen = []
+    seen: list[int | None] = []
+    blocks: list[str] = []
     for _ in range(5):
         changes = backend.list_since(checkpoint, depth=3)
         assert changes.tip == backend.get_tip()
         checkpoint = changes.checkpoint
         seen.append(by_txid(changes)[Txid(txid)].confirmations if changes.transactions else None)
-        block = node.mine()[0]
-        if len(seen) == 1:
-            first_block = block
+        blocks += node.mine()
     assert seen == [0, 1, 2, 3, None]
     final = backend.get_transactions([Txid(txid)])[Txid(txid)]
     (output,) = final.received
     assert (output.address, output.amount) == (address, Decimal("1.50000000"))
-    assert (final.block_hash, final.fee, final.coinbase) == (first_block, None, False)
+    assert (final.block_hash, final.fee, final.coinbase) == (blocks[0], None, False)
 
 
 def test_unknown_checkpoint_lists_everything(wallet: Any) -> None:
@@ -149,11 +148,16 @@ def test_unknown_checkpoint_lists_everything(wallet: Any) -> None:
 
 def test_number_of_requests_does_not_grow(wallet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     wallet.fund(*["0.1"] * 12)
-    posts = []
-    original = wallet.backend.rpc._exchange
-    monkeypatch.setattr(wallet.backend.rpc, "_exchange", lambda *args: posts.append(args[0]) or original(*args))
+    posts: list[str] = []
+    original = transport.Connection.request
+
+    def request(connection: transport.Connection, method: str, *rest: Any) -> None:
+        posts.append(method)
+        original(connection, method, *rest)
+
+    monkeypatch.setattr(transport.Connection, "request", request)
     assert len(wallet.backend.list_since(None, depth=3).transactions) == 12
-    assert len(posts) == 1
+    assert posts == ["POST"]
 
 
 def test_depth_below_one_is_refused(wallet: Any) -> None:
@@ -306,8 +310,7 @@ def test_row_without_vout_or_address_is_left_out(caplog: pytest.LogCaptureFixtur
         {"txid": "ab" * 32, "category": "receive", "amount": 2, "confirmations": 0, "vout": 1, "address": "a"},
         {"category": "move", "amount": 2, "account": ""},
     ]
-    ((txid, grouped),) = listing.group_by_txid(rows).items()
-    transaction = listing.from_listing(txid, grouped, decimals=8)
+    (transaction,) = read(rows)
     assert transaction.received == (ReceivedOutput("a", Decimal("2.00000000"), 1),)
     assert "not credited" in caplog.text
 
@@ -331,8 +334,11 @@ def test_row_without_vout_or_address_is_left_out(caplog: pytest.LogCaptureFixtur
 def test_ill_typed_rows_are_refused(change: dict[str, object]) -> None:
     row = {"txid": "ab" * 32, "category": "receive", "amount": 1, "confirmations": 0, "vout": 1, "address": "a"}
     with pytest.raises(BackendError, match="makes no sense"):
-        for txid, rows in listing.group_by_txid([row | change]).items():
-            listing.from_listing(txid, rows, decimals=8)
+        read([row | change])
+
+
+def read(rows: list[listing.Row]) -> list[WalletTransaction]:
+    return [listing.from_listing(txid, rows, decimals=8) for txid, rows in listing.group_by_txid(rows).items()]
 
 
 def unspent(node: RegtestNode, count: int) -> list[dict[str, object]]:

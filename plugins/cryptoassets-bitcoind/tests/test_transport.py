@@ -42,8 +42,19 @@ def answer_of(result: object) -> bytes:
     return http(json.dumps({"result": result, "error": None, "id": 1}))
 
 
+def page(status: str, text: str = "<html>") -> bytes:
+    return http(text, status=status, content_type="text/html")
+
+
 OK = answer_of("fine")
-HTML = http("<html>hello</html>", content_type="text/html")
+HTML = page("200 OK")
+
+# Errors as a read meets them and as a write does.
+REJECTED = (BackendRejectedError, BackendRejectedError)
+REFUSED = (BackendAuthenticationError, BackendAuthenticationError)
+BUSY = (BackendUnavailableError, BackendUnavailableError)
+LOST = (BackendUnavailableError, OutcomeUnknownError)
+NONSENSE = (BackendError, OutcomeUnknownError)
 
 
 @pytest.fixture
@@ -62,39 +73,36 @@ def client_of(serve: Callable[..., Any]) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("answer", "read_error", "write_error"),
+    ("answer", "errors"),
     [
-        pytest.param(HTML, BackendError, OutcomeUnknownError, id="html"),
-        pytest.param(http("no", status="404 Not Found", content_type="text/html"), BackendRejectedError, BackendRejectedError, id="404"),
-        pytest.param(http("", status="401 Unauthorized", content_type="text/html"), BackendAuthenticationError, BackendAuthenticationError, id="401"),
-        pytest.param(http("", status="403 Forbidden", content_type="text/html"), BackendAuthenticationError, BackendAuthenticationError, id="403"),
-        pytest.param(http("Work queue depth exceeded", status="500 Internal Server Error", content_type="text/html"), BackendUnavailableError, BackendUnavailableError, id="work-queue-0.21"),
-        pytest.param(http("", status="503 Service Unavailable", content_type="text/html"), BackendUnavailableError, BackendUnavailableError, id="503"),
-        pytest.param(http("oops", status="500 Internal Server Error", content_type="text/html"), BackendUnavailableError, OutcomeUnknownError, id="500"),
-        pytest.param(http("late", status="504 Gateway Timeout", content_type="text/html"), BackendUnavailableError, OutcomeUnknownError, id="504"),
-        pytest.param(http('{"result": "fi', cut=20), BackendUnavailableError, OutcomeUnknownError, id="cut-short"),
-        pytest.param(http('{"result": "fi'), BackendError, OutcomeUnknownError, id="half-json"),
-        pytest.param(http(b'{"result": "\xff"}'), BackendError, OutcomeUnknownError, id="not-utf8"),
-        pytest.param(http("[]"), BackendError, OutcomeUnknownError, id="list"),
-        pytest.param(http("5"), BackendError, OutcomeUnknownError, id="number"),
-        pytest.param(http("[" * 100_000), BackendError, OutcomeUnknownError, id="deep"),
-        pytest.param(http('{"error": null}'), BackendError, OutcomeUnknownError, id="no-result"),
-        pytest.param(http('{"error": "a code"}'), BackendError, OutcomeUnknownError, id="error-is-text"),
-        pytest.param(http('{"error": {"message": "no code"}}'), BackendError, OutcomeUnknownError, id="error-without-code"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", BackendUnavailableError, OutcomeUnknownError, id="not-http"),
-        pytest.param(b"", BackendUnavailableError, OutcomeUnknownError, id="hangs-up"),
+        pytest.param(HTML, NONSENSE, id="html"),
+        pytest.param(page("404 Not Found"), REJECTED, id="404"),
+        pytest.param(page("401 Unauthorized"), REFUSED, id="401"),
+        pytest.param(page("403 Forbidden"), REFUSED, id="403"),
+        pytest.param(page("500 Internal Server Error", "Work queue depth exceeded"), BUSY, id="work-queue-0.21"),
+        pytest.param(page("503 Service Unavailable"), BUSY, id="503"),
+        pytest.param(page("500 Internal Server Error"), LOST, id="500"),
+        pytest.param(page("504 Gateway Timeout"), LOST, id="504"),
+        pytest.param(http('{"result": "fi', cut=20), LOST, id="cut-short"),
+        pytest.param(http('{"result": "fi'), NONSENSE, id="half-json"),
+        pytest.param(http(b'{"result": "\xff"}'), NONSENSE, id="not-utf8"),
+        pytest.param(http("[]"), NONSENSE, id="list"),
+        pytest.param(http("5"), NONSENSE, id="number"),
+        pytest.param(http("[" * 100_000), NONSENSE, id="deep"),
+        pytest.param(http('{"error": null}'), NONSENSE, id="no-result"),
+        pytest.param(http('{"error": "a code"}'), NONSENSE, id="error-is-text"),
+        pytest.param(http('{"error": {"message": "no code"}}'), NONSENSE, id="error-without-code"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", LOST, id="not-http"),
+        pytest.param(b"", LOST, id="hangs-up"),
     ],
-)  # fmt: skip
+)
 def test_every_fault_has_a_name_and_the_next_call_works(
-    serve: Callable[..., Any],
-    answer: bytes,
-    read_error: type[BackendError],
-    write_error: type[BackendError],
+    serve: Callable[..., Any], answer: bytes, errors: tuple[type[BackendError], type[BackendError]]
 ) -> None:
     answers = {"next": OK}
     server = serve(lambda request: answers["next"])
     client = RpcClient(Endpoint.parse(server.url), timeout=5)
-    for call, expected in ((READ, read_error), (WRITE, write_error)):
+    for call, expected in zip((READ, WRITE), errors, strict=True):
         answers["next"] = answer
         with pytest.raises(BackendError) as caught:
             client.call(*call)
@@ -255,7 +263,9 @@ def test_incomplete_batch_is_refused_as_a_whole(client_of: Callable[..., RpcClie
 
 def test_batch_that_is_refused_as_a_whole_names_the_refusal(client_of: Callable[..., RpcClient]) -> None:
     with pytest.raises(BackendRejectedError, match="code -32600"):
-        client_of(http('{"result": null, "error": {"code": -32600, "message": "no"}, "id": null}')).batch([("help", [])])
+        client_of(http('{"result": null, "error": {"code": -32600, "message": "no"}, "id": null}')).batch(
+            [("help", [])]
+        )
 
 
 # --- What is sent -----------------------------------------------------------------------------------------------
