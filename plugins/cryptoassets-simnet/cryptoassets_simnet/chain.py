@@ -78,6 +78,8 @@ def reorganise(db: sqlite3.Connection, facts: ChainFacts, depth: int, *, drop: C
     :raises SimnetError: there are not so many blocks, or a transaction to drop is not among what would be unconfirmed.
     """
     height = get_tip(db).height
+    if height == 0:
+        raise SimnetError("there is no block to replace: only the first block, which stays, has been mined")
     if not 1 <= depth <= height:
         raise SimnetError(f"a reorganisation can replace from 1 to {height} blocks here, not {depth}")
     stale, unconfirmed = _disconnect(db, depth)

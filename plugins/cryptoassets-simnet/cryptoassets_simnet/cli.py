@@ -18,7 +18,7 @@ from rich.table import Table
 from cryptoassets_core.backend.base import Txid, WalletTransaction
 from cryptoassets_core.errors import CryptoAssetsError
 from cryptoassets_simnet import faults
-from cryptoassets_simnet.chain import Reorganisation
+from cryptoassets_simnet.chain import MOST_BLOCKS, Reorganisation
 from cryptoassets_simnet.simnet import Simnet, SimnetStatus
 
 #: What a command tells: data for ``--json``, and what to print for a person.
@@ -99,8 +99,8 @@ class Amount(click.ParamType[Decimal]):
         return Decimal(value)
 
 
-@click.argument("outputs", metavar="ADDRESS AMOUNT [ADDRESS AMOUNT]...", nargs=-1, required=True)
 @_command("pay")
+@click.argument("outputs", metavar="ADDRESS AMOUNT [ADDRESS AMOUNT]...", nargs=-1, required=True)
 def pay(simnet: Simnet, outputs: tuple[str, ...]) -> Answer:
     """Deposit coins from outside.
 
@@ -118,8 +118,8 @@ def pay(simnet: Simnet, outputs: tuple[str, ...]) -> Answer:
     return {"txid": txid}, f"Deposited {total} (simulated), unconfirmed: {txid}"
 
 
-@click.argument("amount", type=Amount())
 @_command("fund")
+@click.argument("amount", type=Amount())
 def fund(simnet: Simnet, amount: Decimal) -> Answer:
     """Top up the hot wallet with AMOUNT whole coins.
 
@@ -132,11 +132,11 @@ def fund(simnet: Simnet, amount: Decimal) -> Answer:
     }, f"Funded the hot wallet with {amount:f} {simnet.facts.coin.symbol.upper()} (simulated): {txid}"
 
 
-@click.argument("blocks", type=int, default=1)
+@_command("mine")
+@click.argument("blocks", type=click.IntRange(1, MOST_BLOCKS), default=1)
 @click.option(
     "--reward", metavar="ADDRESS", help="Pay the reward of one block, mined first, to this address of the wallet."
 )
-@_command("mine")
 def mine(simnet: Simnet, blocks: int, reward: str | None) -> Answer:
     """Mine BLOCKS blocks, 1 if not told.
 
@@ -153,9 +153,9 @@ def mine(simnet: Simnet, blocks: int, reward: str | None) -> Answer:
     return data, f"Mined {blocks} block(s); height {status.height}, tip {status.tip}"
 
 
+@_command("reorg")
 @click.argument("depth", type=int)
 @click.option("--drop", metavar="TXID", multiple=True, help="Let the network forget this transaction; may be repeated.")
-@_command("reorg")
 def reorg(simnet: Simnet, depth: int, drop: tuple[str, ...]) -> Answer:
     """Replace the last DEPTH blocks by a longer branch of empty ones.
 
@@ -165,8 +165,8 @@ def reorg(simnet: Simnet, depth: int, drop: tuple[str, ...]) -> Answer:
     return _reorganisation_data(done), _reorganisation_text(done)
 
 
-@click.argument("txid")
 @_command("double-spend")
+@click.argument("txid")
 def double_spend(simnet: Simnet, txid: str) -> Answer:
     """Replace the deposit TXID by a rival that pays somebody else.
 
@@ -191,17 +191,18 @@ def _reorganisation_text(done: Reorganisation) -> str:
     )
 
 
-@click.argument("method", required=False, type=click.Choice(faults.METHODS))
-@click.argument("kind", required=False, type=click.Choice([kind.value for kind in faults.FaultKind]))
+@_command("fault")
+@click.argument("method", metavar="METHOD", required=False, type=click.Choice(faults.METHODS))
+@click.argument("kind", metavar="KIND", required=False, type=click.Choice([kind.value for kind in faults.FaultKind]))
 @click.option("--count", default=1, show_default=True, help="How many calls fail.")
 @click.option("--clear", is_flag=True, help="Disarm all faults.")
 @click.option("--down/--up", default=None, help="Switch the simulated node off, until it is switched on again.")
-@_command("fault")
 def fault(simnet: Simnet, method: str | None, kind: str | None, count: int, clear: bool, down: bool | None) -> Answer:
     """Make the simulated node fail.
 
-    The next calls of METHOD, a method of the backend, fail as KIND says: "refuse" does nothing and says so,
-    "timeout-before" does nothing and loses the answer, "timeout-after" does it and loses the answer.
+    The next calls of METHOD, a method of the backend such as submit or list_since, fail as KIND says: "refuse" does
+    nothing and says so, "timeout-before" does nothing and loses the answer, "timeout-after" does it and loses the
+    answer.
 
     \b
     Examples:
@@ -233,8 +234,8 @@ def _faults_text(status: SimnetStatus) -> str:
     return f"The simulated node is {node}; faults armed: {waiting or 'none'}"
 
 
-@click.option("--limit", default=10, show_default=True, type=click.IntRange(0), help="Newest transactions to show.")
 @_command("status")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(0), help="Newest transactions to show.")
 def status(simnet: Simnet, limit: int) -> Answer:
     """Show the chain, the wallet and its newest transactions."""
     now = simnet.status()

@@ -25,17 +25,17 @@ class ChainFacts:
 
     @property
     def rules(self) -> AddressRules:
-        """How addresses are written here.
+        """How addresses are written here."""
+        return self.coin.networks[self.network]
 
-        :raises ChainMismatchError: the coin has no such network.
+    def check_network(self) -> None:
+        """See that the coin has the network.
+
+        :raises ChainMismatchError: it does not.
         """
-        try:
-            return self.coin.networks[self.network]
-        except KeyError:
+        if self.network not in self.coin.networks:
             known = ", ".join(self.coin.networks)
-            raise ChainMismatchError(
-                f"{self.coin.title} has no network {self.network!r} to simulate; it has {known}"
-            ) from None
+            raise ChainMismatchError(f"{self.coin.title} has no network {self.network!r} to simulate; it has {known}")
 
     def to_minor(self, amount: Decimal) -> int:
         """Turn whole coins into minor units; errors as :py:func:`cryptoassets_core.amounts.to_minor_units`."""
@@ -58,7 +58,7 @@ class ChainFacts:
         return hashlib.sha256(self.chain_id.encode() + b" " + content).hexdigest()
 
     def check_same(self, coin: CoinDescription, network: Network, *, where: str) -> None:
-        """See that a file that exists serves what is asked for.
+        """See that a file that exists serves what is asked for; the coin must have the network.
 
         :param where: the file, for the message.
         :raises ChainMismatchError: it serves something else.

@@ -48,10 +48,10 @@ class ChainFile:
         :raises ChainFileError: the file cannot be made or read.
         """
         facts = ChainFacts(coin, network, secrets.token_hex(16))
-        facts.check_same(coin, network, where="the coin's description")
+        facts.check_network()
         place = Path(path).absolute()
         if not place.exists():
-            _create(place, facts)
+            create_file(place, facts)
         file = cls(place)
         try:
             file.facts.check_same(coin, network, where=str(place))
@@ -152,7 +152,11 @@ def _read_facts(db: sqlite3.Connection, path: Path) -> ChainFacts:
     return ChainFacts.load(text)
 
 
-def _create(place: Path, facts: ChainFacts) -> None:
+def create_file(place: Path, facts: ChainFacts) -> None:
+    """Make a chain of one block, unless the file exists by now.
+
+    :raises ChainFileError: it cannot be made there.
+    """
     aside = place.with_name(f"{place.name}.{secrets.token_hex(8)}.new")
     try:
         with closing(sqlite3.connect(aside, isolation_level=None)) as db:
