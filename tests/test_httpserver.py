@@ -425,6 +425,20 @@ def test_a_burst_of_clients_is_served_to_the_last(
     assert not any("queue depth" in record.getMessage() for record in caplog.records)
 
 
+def test_it_serves_in_a_process_with_more_open_files_than_select_takes(
+    serve: Callable[..., BackgroundHTTPServer],
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    try:
+        with ExitStack() as stack:
+            for _ in range(1100):
+                stack.enter_context(open(os.devnull, "rb"))
+            assert_serves(serve())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 # --- Log lines ----------------------------------------------------------------------------------------------
 
 
