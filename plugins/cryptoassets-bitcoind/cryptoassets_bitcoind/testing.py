@@ -181,6 +181,10 @@ class RegtestNode:
             raise RegtestError(f"the daemon did not mine {blocks} blocks")
         return [str(block) for block in hashes]
 
+    def sync(self) -> None:
+        """Wait until the wallets know every transaction that the daemon has accepted; they hear of them a bit later."""
+        self.rpc("syncwithvalidationinterfacequeue")
+
     def mine_coins(self) -> None:
         """Mine until the miner has coins to spend."""
         self.mine(COINBASE_MATURITY + 1)

@@ -26,7 +26,9 @@ def by_txid(changes: ChainChanges) -> dict[str, WalletTransaction]:
 
 def pay(node: RegtestNode, amounts: dict[str, str]) -> str:
     """Let the miner pay in one transaction."""
-    return str(node.rpc("sendmany", "", {key: Decimal(value) for key, value in amounts.items()}, wallet=""))
+    txid = str(node.rpc("sendmany", "", {key: Decimal(value) for key, value in amounts.items()}, wallet=""))
+    node.sync()
+    return txid
 
 
 # --- check ------------------------------------------------------------------------------------------------------
@@ -174,6 +176,7 @@ def test_two_outputs_to_one_address_are_two_outputs(node: RegtestNode, wallet: A
     mine, theirs = script(node, address), script(node, other)
     signed = sign(node, raw.replace(theirs, mine))
     txid = str(node.rpc("sendrawtransaction", signed, "0"))
+    node.sync()
     expected = (ReceivedOutput(address, Decimal("0.10000000"), 0), ReceivedOutput(address, Decimal("0.20000000"), 1))
     assert by_txid(wallet.backend.list_since(None, depth=1))[txid].received == expected
     assert wallet.backend.get_transactions([Txid(txid)])[Txid(txid)].received == expected
@@ -297,6 +300,7 @@ def test_balance_counts_locked_coins_and_our_unconfirmed_change(
     prepared = wallet.backend.prepare({outside(): Decimal("5.2")})
     assert (balance(0), balance(1), balance(3)) == (Decimal("5.75"), Decimal("5.5"), Decimal("5"))
     wallet.backend.submit(prepared)
+    node.sync()
     spent = Decimal("5.2") + prepared.fee
     assert (balance(0), balance(1), balance(3)) == tuple(Decimal(x) - spent for x in ("5.75", "5.5", "5"))
 

@@ -66,6 +66,7 @@ def test_prepared_transaction_pays_what_was_asked_and_keeps_its_coins(
     assert decoded["txid"] == prepared.txid
     assert Decimal(1) - sum(paid.values()) == prepared.fee > 0
     wallet.backend.submit(prepared)
+    node.sync()
     found = wallet.backend.get_transactions([prepared.txid])[prepared.txid]
     assert (found.fee, found.received) == (prepared.fee, ())
 
@@ -79,6 +80,7 @@ def test_txid_is_the_signed_one_with_old_style_inputs(
         wallet.node.mine()
         prepared = wallet.backend.prepare({outside(): Decimal("0.5")})
         wallet.backend.submit(prepared)
+        wallet.node.sync()
         assert wallet.rpc("gettransaction", prepared.txid)["confirmations"] == 0
 
 
@@ -272,6 +274,7 @@ def test_lost_answer_to_publishing_is_in_doubt_and_submitting_again_settles_it(
         wallet.backend.submit(prepared)
     losing.lost = ""
     wallet.backend.submit(prepared)
+    wallet.node.sync()
     assert wallet.backend.get_transactions([prepared.txid])[prepared.txid].confirmations == 0
 
 
@@ -315,6 +318,7 @@ def test_transaction_that_waits_for_its_parent_is_not_dead(
     node.rpc("invalidateblock", block)
     node.rpc("reconsiderblock", block)
     wallet.backend.submit(child)
+    node.sync()
     assert wallet.backend.get_transactions([child.txid])[child.txid].confirmations == 0
 
 
@@ -382,4 +386,5 @@ def test_published_transaction_survives_a_power_failure(fresh_node: RegtestNode,
     fresh_node.kill()
     fresh_node.start()
     backend.submit(prepared)
+    fresh_node.sync()
     assert backend.get_transactions([prepared.txid])[prepared.txid].confirmations == 0
