@@ -47,6 +47,7 @@ def page(status: str, text: str = "<html>") -> bytes:
 
 
 OK = answer_of("fine")
+OK_AND_GOODBYE = OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
 HTML = page("200 OK")
 
 # Errors as a read meets them and as a write does.
@@ -99,7 +100,7 @@ def client_of(serve: Callable[..., Any]) -> Any:
 def test_every_fault_has_a_name_and_the_next_call_works(
     serve: Callable[..., Any], answer: bytes, errors: tuple[type[BackendError], type[BackendError]]
 ) -> None:
-    answers = {"next": OK}
+    answers = {"next": answer}
     server = serve(lambda request: answers["next"])
     client = RpcClient(Endpoint.parse(server.url), timeout=5)
     for call, expected in zip((READ, WRITE), errors, strict=True):
@@ -109,7 +110,7 @@ def test_every_fault_has_a_name_and_the_next_call_works(
         assert type(caught.value) is expected
         assert "s3cret" not in "".join(traceback.format_exception(caught.value))
         assert f"127.0.0.1:{client.endpoint.port}" in str(caught.value)
-        answers["next"] = OK
+        answers["next"] = OK_AND_GOODBYE
         assert client.call(*call) == "fine"
     client.close()
 
