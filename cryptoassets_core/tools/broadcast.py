@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -103,7 +103,8 @@ class Broadcaster:
         :param wallet: only its class and id are used, so it may come from a session that is closed.
         """
         self._wallet_model = type(wallet)
-        self._wallet_id: int = wallet.id
+        # What a closed session leaves behind: the attributes are expired and could not be loaded again.
+        (self._wallet_id,) = inspect(wallet).identity or (wallet.id,)
         self._resolver = conflict_resolver
         self._backend = backend
         self._coin = coin
