@@ -14,6 +14,9 @@ from cryptoassets_core.errors import InvalidAmountError, InvalidAmountTypeError
 #: What a BIGINT column holds; the decimals of a coin decide how many whole coins that is.
 MAX_MINOR_UNITS: Final = 2**63 - 1
 
+#: Decimals up to which every amount that matters fits a BIGINT.
+BIGINT_DECIMALS: Final = 8
+
 #: Enough digits for a NUMERIC(38, 0), and an error instead of a rounded result.
 _EXACT: Final = Context(prec=76, traps=[Inexact, InvalidOperation])
 

@@ -8,15 +8,14 @@ from enum import Enum, auto
 from typing import Any
 
 from sqlalchemy import Engine, MetaData, inspect
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from cryptoassets_core.coin.registry import CoinRegistry
-from cryptoassets_core.database import READ_ONLY, shown
+from cryptoassets_core.database import READ_ONLY, opening, shown
 from cryptoassets_core.errors import ConfigurationError, DatabaseNotInitializedError
 from cryptoassets_core.event import outbox
 from cryptoassets_core.event.registry import EventHandlerRegistry
-from cryptoassets_core.models.base import SESSION_COINS
+from cryptoassets_core.models.base import SESSION_APPROVE, SESSION_COINS
 from cryptoassets_core.plugins import Plugins
 from cryptoassets_core.settings import ServiceSettings, StatusServerSettings
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
@@ -77,6 +76,7 @@ class CryptoAssetsApp:
         self.service_settings = ServiceSettings()
         self.transaction_retries = 0
         self.engine: Engine | None = None
+        self.readonly_engine: Engine | None = None
         self._conflict_resolver: ConflictResolver | None = None
 
     def is_enabled(self, subsystem: Subsystem) -> bool:
@@ -103,26 +103,34 @@ class CryptoAssetsApp:
 
     def open_session(self) -> Session:
         """Return a new session that may write; the caller commits and closes it."""
-        return sessionmaker(self._engine(), info={SESSION_COINS: self.coins})()
+        return sessionmaker(self._engine(), info=self._session_info())()
 
     def open_readonly_session(self) -> Session:
         """Return a new session that cannot write and disturbs nobody."""
-        engine = self._engine().execution_options(
-            **{READ_ONLY: True, "postgresql_readonly": True, "postgresql_deferrable": True}
-        )
-        return sessionmaker(engine, info={SESSION_COINS: self.coins})()
+        if self.readonly_engine is not None:
+            engine = self.readonly_engine.execution_options(**{READ_ONLY: True, "postgresql_readonly": True})
+        else:
+            engine = self._engine().execution_options(
+                **{READ_ONLY: True, "postgresql_readonly": True, "postgresql_deferrable": True}
+            )
+        return sessionmaker(engine, info=self._session_info())()
 
     def create_tables(self) -> None:
-        """Create the tables that are missing, of all configured coins."""
-        for metadata in self._metadata():
-            metadata.create_all(self._engine())
+        """Create the tables that are missing, of all configured coins.
+
+        :raises ConfigurationError: the database cannot be reached or does not let us.
+        """
+        engine = self._engine()
+        with opening(engine):
+            for metadata in self._metadata():
+                metadata.create_all(engine)
 
     def clear_tables(self) -> None:
         """Delete all data. For tests: the books are gone, nobody is asked."""
-        with self._engine().begin() as connection:
-            for metadata in self._metadata():
-                for table in reversed(metadata.sorted_tables):
-                    connection.execute(table.delete())
+        for metadata in self._metadata():
+            # Not row by row: a journal lets none of its rows be deleted.
+            metadata.drop_all(self._engine())
+            metadata.create_all(self._engine())
 
     def check_tables(self) -> None:
         """See that the database is there and has the tables.
@@ -131,10 +139,8 @@ class CryptoAssetsApp:
         :raises DatabaseNotInitializedError: a table is missing.
         """
         engine = self._engine()
-        try:
+        with opening(engine):
             present = set(inspect(engine).get_table_names())
-        except OperationalError as error:
-            raise ConfigurationError(f"the database {shown(engine)} cannot be opened: {_first_line(error)}") from None
         missing = sorted({name for metadata in self._metadata() for name in metadata.tables} - present)
         if missing:
             raise DatabaseNotInitializedError(
@@ -147,8 +153,13 @@ class CryptoAssetsApp:
         for _, coin in self.coins.all():
             if coin.backend is not None:
                 coin.backend.close()
-        if self.engine is not None:
-            self.engine.dispose()
+        for engine in (self.engine, self.readonly_engine):
+            if engine is not None:
+                engine.dispose()
+
+    def _session_info(self) -> dict[Any, Any]:
+        """What model objects know of their app: nothing is set on a class."""
+        return {SESSION_COINS: self.coins, SESSION_APPROVE: self.plugins.approve_withdrawal}
 
     def _engine(self) -> Engine:
         if self.engine is None:
@@ -157,7 +168,3 @@ class CryptoAssetsApp:
 
     def _metadata(self) -> list[MetaData]:
         return [coin.wallet_model.metadata for _, coin in self.coins.all()] + [outbox.metadata]
-
-
-def _first_line(error: Any) -> str:
-    return str(getattr(error, "orig", error)).strip().splitlines()[0]

@@ -76,6 +76,11 @@ class Configurator:
         """Connect the app to its database; the first connection is made when needed."""
         self.app.transaction_retries = settings.transaction_retries
         self.app.engine = connect(settings.url.get_secret_value(), echo=settings.echo)
+        if settings.readonly_url is not None:
+            # A replica offers no more; it never sees a half-done change either way.
+            self.app.readonly_engine = connect(
+                settings.readonly_url.get_secret_value(), echo=settings.echo, isolation_level="REPEATABLE READ"
+            )
 
     def setup_coin(self, symbol: str, settings: CoinSettings) -> None:
         """Add a coin to the app."""

@@ -10,7 +10,23 @@ from decimal import Decimal
 
 
 class CryptoAssetsError(Exception):
-    """Root of everything this library raises on purpose."""
+    """Root of everything this library raises on purpose.
+
+    :ivar item: place of what was refused in the batch that it came in, from 0; None outside batches.
+    """
+
+    item: int | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let errors travel between processes, also those that are made from more than their message."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[CryptoAssetsError], args: tuple[object, ...], facts: dict[str, object]) -> CryptoAssetsError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
 
 
 # --- Configuration and plugins ------------------------------------------------------------------------------
@@ -97,6 +113,14 @@ class WrongWalletError(LedgerError):
 
 class AddressTakenError(LedgerError):
     """The receiving address belongs to an account already."""
+
+
+class IdempotencyConflictError(LedgerError):
+    """An idempotency key was used before for something else."""
+
+
+class WithdrawalRefused(LedgerError):
+    """A rule of the application does not let this withdrawal go."""
 
 
 class CannotCreateAddress(CryptoAssetsError):

@@ -7,6 +7,7 @@ functions marked with :py:data:`hookimpl`. Take only the arguments you need.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -18,8 +19,10 @@ from cryptoassets_core.walletnotify.base import WalletNotifyType
 
 if TYPE_CHECKING:
     import click
+    from sqlalchemy.orm import Session
 
     from cryptoassets_core.app import CryptoAssetsApp
+    from cryptoassets_core.models import GenericAccount, GenericWallet
     from cryptoassets_core.service.main import Service
 
 #: Name of the pluggy project and of the entry-point group.
@@ -53,6 +56,18 @@ def cryptoassets_walletnotify_handlers() -> Iterable[WalletNotifyType]:  # type:
 @hookspec
 def cryptoassets_event_sinks() -> Iterable[EventSinkType]:  # type: ignore[empty-body]
     """Return the event sink types this plugin brings; called and checked like the coins."""
+
+
+@hookspec
+def cryptoassets_approve_withdrawal(
+    session: Session, wallet: GenericWallet, account: GenericAccount, address: str, amount: Decimal
+) -> None:
+    """Refuse a withdrawal by raising WithdrawalRefused with a sentence for the user.
+
+    Called in the database transaction that reserves the coins, after the reservation, in the caller's thread; the
+    transaction may be replayed, so there must be no effect outside of ``session``. ``amount`` is in whole coins. Any
+    exception refuses the withdrawal.
+    """
 
 
 @hookspec

@@ -29,3 +29,8 @@ def check_name(value: str, what: str) -> str:
         if unicodedata.category(character) in _REFUSED_CATEGORIES:
             raise InvalidNameError(f"{what} has the control character {character!r} at position {position}")
     return value
+
+
+def check_label(label: str | None) -> str | None:
+    """Let through a transaction's label, which may be left out; see :py:func:`check_name`."""
+    return None if label is None else check_name(label, "a transaction's label")

@@ -14,8 +14,9 @@ import pluggy
 from cryptoassets_core import builtin, hookspecs
 from cryptoassets_core.backend.base import BackendType
 from cryptoassets_core.coin.description import CoinDescription
-from cryptoassets_core.errors import PluginError
+from cryptoassets_core.errors import CryptoAssetsError, PluginError, WithdrawalRefused
 from cryptoassets_core.event.base import EventSinkType
+from cryptoassets_core.utils.conflictresolver import ConflictResolver
 from cryptoassets_core.walletnotify.base import WalletNotifyType
 
 logger = logging.getLogger(__name__)
@@ -160,6 +161,23 @@ class Plugins:
     def coin(self, symbol: str, *, where: str) -> CoinDescription:
         """Return a coin likewise."""
         return self._coins.get(symbol, where=where).description
+
+    def approve_withdrawal(self, **facts: object) -> None:
+        """Ask every plugin whether a withdrawal may go; what is not clearly allowed is refused.
+
+        :raises WithdrawalRefused: a plugin refuses, or fails while it decides.
+        """
+        try:
+            self.manager.hook.cryptoassets_approve_withdrawal(**facts)
+        except CryptoAssetsError:
+            raise
+        except Exception as error:
+            if ConflictResolver.is_retryable_exception(error):
+                raise
+            logger.exception("a plugin failed while it decided about a withdrawal")
+            raise WithdrawalRefused(
+                f"the withdrawal is refused because a rule failed to decide ({type(error).__name__}); see the log"
+            ) from error
 
     def call_each(self, hook: str, **arguments: object) -> Iterator[tuple[str, Any]]:
         """Call a hook plugin by plugin and yield (plugin name, item): pluggy's own call loses the origin."""

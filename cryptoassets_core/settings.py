@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Self, TypeVar
 
 import yaml
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from cryptoassets_core.coin.description import Network
 from cryptoassets_core.coin.registry import DEFAULT_CONFIRMATION_COUNT, DEFAULT_MAX_CONFIRMATION_COUNT
@@ -18,6 +19,23 @@ from cryptoassets_core.errors import ConfigurationError
 M = TypeVar("M", bound=BaseModel)
 
 _ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+#: What the YAML parser would quote of the file, and with it perhaps a secret.
+_QUOTED_BY_YAML = re.compile(r"\b(alias|anchor|handle|tag(?! handle))\b .*", re.DOTALL)
+
+#: What YAML calls the types of values.
+_TYPE_NAMES: Final = {
+    dict: "a section",
+    list: "a list",
+    str: "text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "nothing",
+}
+
+#: Longest period of a job: a day is more than anybody wants, and what the scheduler can count with.
+_DAY_SECONDS: Final = 86_400
 
 
 class _Section(BaseModel):
@@ -29,6 +47,8 @@ class DatabaseSettings(_Section):
 
     #: SQLAlchemy URL; it may hold a password.
     url: SecretStr
+    #: SQLAlchemy URL of a replica for sessions that only read; None to read from ``url``.
+    readonly_url: SecretStr | None = None
     #: Log every SQL statement.
     echo: bool = False
     #: How often a transaction is replayed after a conflict.
@@ -51,6 +71,19 @@ class CoinSettings(_Section):
     #: Confirmations after which a network transaction is no longer followed.
     max_confirmation_count: int = Field(default=DEFAULT_MAX_CONFIRMATION_COUNT, ge=1)
 
+    @model_validator(mode="after")
+    def _network_is_told_once(self) -> Self:
+        if self.network is not None and "testnet" in self.model_fields_set:
+            means: Network = "test" if self.testnet else "main"
+            if self.network != means:
+                raise PydanticCustomError(
+                    "contradiction",
+                    "network: {network} and testnet: {testnet}, which means network: {means}, contradict each other; "
+                    "keep network only",
+                    {"network": self.network, "testnet": str(self.testnet).lower(), "means": means},
+                )
+        return self
+
 
 class StatusServerSettings(_Section):
     """``status_server``: where the daemon shows how it is."""
@@ -63,9 +96,9 @@ class ServiceSettings(_Section):
     """``service``: the helper daemon."""
 
     #: Seconds between looks for withdrawals to broadcast.
-    broadcast_period: float = Field(default=30, gt=0)
+    broadcast_period: float = Field(default=30, gt=0, le=_DAY_SECONDS)
     #: Seconds between looks for new blocks.
-    poll_period: float = Field(default=5, gt=0)
+    poll_period: float = Field(default=5, gt=0, le=_DAY_SECONDS)
     #: ``logging.config.dictConfig`` settings of the daemon.
     logging: dict[str, Any] | None = None
 
@@ -83,6 +116,21 @@ class Settings(_Section):
     service: ServiceSettings = Field(default_factory=ServiceSettings)
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses what YAML would silently resolve: of a key that is written twice it forgets the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        problem="the same key stands twice in one section", problem_mark=key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(fname: str) -> dict[str, Any]:
     """Read a configuration file.
 
@@ -90,20 +138,31 @@ def read_yaml(fname: str) -> dict[str, Any]:
     """
     try:
         with open(fname, encoding="utf-8") as stream:
-            data = yaml.safe_load(stream)
+            data = _StrictLoader(stream).get_single_data()
     except OSError as error:
         raise ConfigurationError(f"the configuration file {fname} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"the configuration file {fname} is not UTF-8 text") from error
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"the configuration file {fname} is not UTF-8 text; save it as UTF-8") from None
     except yaml.YAMLError as error:
-        # The parser's own message quotes the file, and with it perhaps a secret.
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not valid YAML"
-        raise ConfigurationError(f"the configuration file {fname}{where} is malformed: {problem}") from None
+        raise ConfigurationError(_malformed(fname, error)) from None
+    except (ValueError, RecursionError):
+        # A date such as 2001-99-99, a number of endless digits, brackets without end.
+        raise ConfigurationError(
+            f"the configuration file {fname} holds a value that YAML cannot make sense of; put text in quotes"
+        ) from None
     if not isinstance(data, dict):
         raise ConfigurationError(f"the configuration file {fname} must hold sections such as 'database:' and 'coins:'")
     return data
+
+
+def _malformed(fname: str, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f", line {mark.line + 1}, column {mark.column + 1}," if mark else ""
+    problem = _QUOTED_BY_YAML.sub(r"\1", getattr(error, "problem", None) or "not valid YAML")
+    return (
+        f"the configuration file {fname}{where} is malformed: {problem}; "
+        "mind the indentation, and put text with special characters in quotes"
+    )
 
 
 def expand_environment(value: Any, path: str = "") -> Any:
@@ -127,27 +186,44 @@ def _variable(name: str, path: str) -> str:
         raise ConfigurationError(f"{path}: the environment variable {name} is not set") from None
 
 
-def validate(model: type[M], data: Mapping[str, Any], *, path: str = "") -> M:
+def validate(model: type[M], data: Mapping[str, Any], *, path: str = "", also: Iterable[str] = ()) -> M:
     """Check a section of the configuration against its model.
 
     :param path: where the section stands, for messages.
+    :param also: options of the section that the caller reads itself, for messages.
     :raises ConfigurationError: the first thing that is wrong, by its path, without its value.
     """
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        problems = error.errors(include_url=False)
+        # A mistyped name comes as two problems, and "unknown" helps more than "missing".
+        problem = min(problems, key=lambda each: each["type"] != "extra_forbidden")
         where = ".".join([part for part in [path] if part] + [str(part) for part in problem["loc"]])
-        raise ConfigurationError(f"{where}: {_sentence(model, problem)}") from None
+        raise ConfigurationError(f"{where}: {_sentence(model, problem, also)}") from None
 
 
-def _sentence(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
-    if problem["type"] == "missing":
-        return "this option is required"
-    if problem["type"] != "extra_forbidden":
-        return str(problem["msg"])
-    known = _option_names(model, [part for part in problem["loc"][:-1] if isinstance(part, str)])
-    close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+def _sentence(model: type[BaseModel], problem: Mapping[str, Any], also: Iterable[str]) -> str:
+    kind = problem["type"]
+    if kind == "missing":
+        return "this is required, and it is missing"
+    if kind == "extra_forbidden":
+        return _unknown_option(model, problem["loc"], also)
+    if kind in {"model_type", "dict_type", "model_attributes_type"}:
+        return f"this must be a section with options of its own, not {_type_name(problem['input'])}"
+    words = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "this must be", 1)
+    return f"{words}, not {_type_name(problem['input'])}" if kind.endswith("_type") else words
+
+
+def _type_name(value: object) -> str:
+    return _TYPE_NAMES.get(type(value), f"a {type(value).__name__}")
+
+
+def _unknown_option(model: type[BaseModel], loc: tuple[int | str, ...], also: Iterable[str]) -> str:
+    known = _option_names(model, [part for part in loc[:-1] if isinstance(part, str)])
+    if len(loc) == 1:
+        known.extend(also)
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known options: {', '.join(sorted(known)) or 'none'}"
     return f"unknown option; {hint}"
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 from sqlalchemy.exc import DBAPIError
 
+from cryptoassets_core.database import cause
 from cryptoassets_core.errors import CryptoAssetsError
 
 EXIT_FAILURE = 1
@@ -23,10 +24,10 @@ def one_sentence() -> Iterator[None]:
     except CryptoAssetsError as error:
         _fail(str(error))
     except DBAPIError as error:
-        # Only the driver's own first line: SQLAlchemy's text repeats the statement and its values.
-        _fail(f"the database refused: {str(error.orig).strip().splitlines()[0]}")
+        _fail(f"the database refused: {cause(error)}")
 
 
 def _fail(sentence: str) -> NoReturn:
-    click.echo(f"Error: {sentence}", err=True)
+    # Texts of drivers and plugins may have several lines.
+    click.echo(f"Error: {' '.join(sentence.split())}", err=True)
     sys.exit(EXIT_FAILURE)

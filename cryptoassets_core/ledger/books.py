@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Table
@@ -24,6 +24,8 @@ class Books:
     sync_state: Table
     #: Model class of each table that has one, by role.
     models: Mapping[str, Any]
+    #: Statements that are worth building once, by name.
+    statements: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, coin: CoinDescription, tables: Mapping[str, Table], models: Mapping[str, Any]) -> Books:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.posting import credit_many, debit, post
-from cryptoassets_core.ledger.rowset import minor, rowset
+from cryptoassets_core.ledger.rowset import amount_type, minor, rowset
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.upsert import insert_missing
 
@@ -83,7 +83,7 @@ def credit_deposits(session: Session, books: Books, transaction_ids: Sequence[in
     posted = rowset(
         session,
         "posted",
-        {"id": BigInteger, "entry": BigInteger, "balance_after": BigInteger},
+        {"id": BigInteger, "entry": BigInteger, "balance_after": amount_type(books)},
         [(row.id, leg.entry, minor(books, leg.balance_after)) for row, leg in zip(due, legs, strict=True)],
     )
     session.execute(
@@ -162,7 +162,7 @@ def _add_to_addresses(session: Session, books: Books, received: Sequence[tuple[i
     added = rowset(
         session,
         "added",
-        {"address_id": BigInteger, "total": BigInteger},
+        {"address_id": BigInteger, "total": amount_type(books)},
         [(address_id, minor(books, total)) for address_id, total in sorted(totals.items())],
     )
     session.execute(

@@ -21,7 +21,7 @@ from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import NotEnoughAccountBalance, UnknownRowError, WrongWalletError
 from cryptoassets_core.ledger.books import Books
-from cryptoassets_core.ledger.rowset import minor, rowset
+from cryptoassets_core.ledger.rowset import amount_type, minor, rowset
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def debit(session: Session, books: Books, *, account_id: int, amount: Decimal, a
         statement = statement.where(account.c.balance >= amount)
     row = session.execute(
         statement.values(balance=remaining, entries=account.c.entries + 1, updated_at=utc_now()).returning(
-            account.c.balance, account.c.entries, account.c.overdrawn
+            account.c.balance, account.c.entries
         )
     ).one_or_none()
     if row is None:
@@ -84,7 +84,7 @@ def debit(session: Session, books: Books, *, account_id: int, amount: Decimal, a
         raise NotEnoughAccountBalance(
             account_id=account_id, needed=amount, available=available, symbol=books.coin.symbol
         )
-    _bring_up_to_date(session, books, account_id, row)
+    bring_up_to_date(session, books, account_id, balance=row.balance, entries=row.entries)
     return Leg(account_id, row.entries, row.balance)
 
 
@@ -109,7 +109,7 @@ def credit_many(session: Session, books: Books, credits: Sequence[tuple[int, Dec
     given = rowset(
         session,
         "given",
-        {"account_id": BigInteger, "total": BigInteger, "n": Integer},
+        {"account_id": BigInteger, "total": amount_type(books), "n": Integer},
         [(account_id, minor(books, total), counts[account_id]) for account_id, total in sorted(totals.items())],
     )
     if len(totals) > 1:
@@ -129,11 +129,11 @@ def credit_many(session: Session, books: Books, credits: Sequence[tuple[int, Dec
             overdrawn=and_(account.c.overdrawn, balance < 0),
             updated_at=utc_now(),
         )
-        .returning(account.c.id, account.c.balance, account.c.entries, account.c.overdrawn)
+        .returning(account.c.id, account.c.balance, account.c.entries)
     ).all()
     before = {row.id: (row.balance - totals[row.id], row.entries - counts[row.id]) for row in rows}
     for row in rows:
-        _bring_up_to_date(session, books, row.id, row)
+        bring_up_to_date(session, books, row.id, balance=row.balance, entries=row.entries)
     legs = []
     for account_id, amount in credits:
         if account_id not in before:
@@ -172,8 +172,11 @@ def post(
     ).one()
 
 
-def _bring_up_to_date(session: Session, books: Books, account_id: int, row: Any) -> None:
+def bring_up_to_date(session: Session, books: Books, account_id: int, *, balance: Decimal, entries: int) -> None:
+    """Tell a loaded account object what a statement made of its row."""
     loaded = session.identity_map.get(identity_key(books.models["account"], account_id))
     if loaded is not None:
-        for name in ("balance", "entries", "overdrawn"):
-            set_committed_value(loaded, name, getattr(row, name))
+        set_committed_value(loaded, "balance", balance)
+        set_committed_value(loaded, "entries", entries)
+        # The database keeps the flag for exactly as long as the balance is below zero.
+        set_committed_value(loaded, "overdrawn", balance < 0)

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, FromClause, Integer, String, TextClause, bindparam, column, text
+from sqlalchemy import BigInteger, Boolean, FromClause, Integer, Numeric, String, TextClause, bindparam, column, text
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
-from cryptoassets_core.amounts import to_minor_units
+from cryptoassets_core.amounts import BIGINT_DECIMALS, to_minor_units
 from cryptoassets_core.ledger.books import Books
 
 #: PostgreSQL's name of each column type a rowset may have.
@@ -23,6 +23,7 @@ _ARRAY_TYPES: Mapping[type[TypeEngine[Any]], str] = {
     BigInteger: "BIGINT",
     Boolean: "BOOLEAN",
     Integer: "INTEGER",
+    Numeric: "NUMERIC",
     String: "TEXT",
 }
 
@@ -36,12 +37,17 @@ def rowset(
     """Return the rows as something to join with.
 
     :param name: its name in the statement; one statement may join several.
-    :param columns: name and type of each column, in the order of the rows' values. Amounts are BigInteger, in minor
-        units (:py:func:`minor`).
+    :param columns: name and type of each column, in the order of the rows' values. Amounts are in minor units
+        (:py:func:`minor`) and of the type that :py:func:`amount_type` tells.
     """
     postgresql = session.get_bind().dialect.name == "postgresql"
     unfolded = _unfolded_arrays(name, columns, rows) if postgresql else _unfolded_json(name, columns, rows)
     return unfolded.columns(*(column(key, kind) for key, kind in columns.items())).subquery(name)
+
+
+def amount_type(books: Books) -> type[TypeEngine[Any]]:
+    """Return the type of a rowset's column of amounts, which is that of the coin's own columns."""
+    return BigInteger if books.coin.decimals <= BIGINT_DECIMALS else Numeric
 
 
 def minor(books: Books, amount: Decimal) -> int:

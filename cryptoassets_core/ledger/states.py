@@ -26,6 +26,8 @@ class TransactionKind(StrEnum):
     REFUND = "refund"
     #: Takes back a deposit that the network took back.
     REVERSAL = "reversal"
+    #: Puts right what nothing else explains, on the word of two people.
+    ADJUSTMENT = "adjustment"
 
 
 class TransactionState(StrEnum):
@@ -35,6 +37,8 @@ class TransactionState(StrEnum):
     PENDING = "pending"
     #: Withdrawal: handed to the network.
     BROADCASTED = "broadcasted"
+    #: Withdrawal: called back before it was signed, and refunded.
+    CANCELLED = "cancelled"
     #: Withdrawal: given up and refunded, because it can never be sent.
     FAILED = "failed"
     #: Deposit: seen; credited once ``credited_at`` is set.
@@ -49,6 +53,7 @@ class TransactionState(StrEnum):
     BALANCE_IMPORT = "balance_import"
     REFUND = "refund"
     REVERSAL = "reversal"
+    ADJUSTMENT = "adjustment"
 
 
 class NetworkTransactionType(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -11,40 +12,65 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.clock import utc_now
-from cryptoassets_core.errors import LedgerError
+from cryptoassets_core.errors import LedgerError, UnknownRowError
 from cryptoassets_core.ledger.books import Books
+from cryptoassets_core.ledger.idempotency import earlier_transaction
 from cryptoassets_core.ledger.posting import credit, debit, lock_accounts, post
-from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.ledger.states import NetworkTransactionState, TransactionKind, TransactionState
+from cryptoassets_core.names import MAX_LENGTH
 
 
-def reserve_withdrawal(
-    session: Session,
-    books: Books,
-    *,
-    wallet_id: int,
-    account_id: int,
-    address_id: int,
-    amount: Decimal,
-    label: str | None,
-) -> Any:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalOrder:
+    """A withdrawal as asked for."""
+
+    wallet_id: int
+    account_id: int
+    #: The address outside that is paid.
+    address_id: int
+    #: Whole coins that the payee shall get; the network's fee is booked apart.
+    amount: Decimal
+    label: str | None = None
+    idempotency_key: str | None = None
+
+
+def earlier_withdrawal(session: Session, books: Books, order: WithdrawalOrder) -> Any | None:
+    """Return the withdrawal that was asked for with the same idempotency key, if there is one.
+
+    :raises IdempotencyConflictError: the key was used for something else.
+    """
+    return earlier_transaction(
+        session,
+        books,
+        wallet_id=order.wallet_id,
+        key=order.idempotency_key,
+        kind=TransactionKind.WITHDRAWAL,
+        sending_account_id=order.account_id,
+        address_id=order.address_id,
+        amount=check_amount(order.amount, books.coin.decimals),
+        label=order.label,
+    )
+
+
+def reserve_withdrawal(session: Session, books: Books, order: WithdrawalOrder) -> Any:
     """Take the coins from the account and queue them for the network.
 
-    :param amount: whole coins that the payee shall get; the network's fee is booked apart.
     :returns: the transaction, pending.
     :raises NotEnoughAccountBalance: the account has less.
     """
-    amount = check_amount(amount, books.coin.decimals)
-    lock_accounts(session, books, wallet_id=wallet_id, account_ids=[account_id])
-    sending = debit(session, books, account_id=account_id, amount=amount)
+    amount = check_amount(order.amount, books.coin.decimals)
+    lock_accounts(session, books, wallet_id=order.wallet_id, account_ids=[order.account_id])
+    sending = debit(session, books, account_id=order.account_id, amount=amount)
     return post(
         session,
         books,
-        wallet_id=wallet_id,
+        wallet_id=order.wallet_id,
         kind=TransactionKind.WITHDRAWAL,
         state=TransactionState.PENDING,
         amount=amount,
-        label=label,
-        address_id=address_id,
+        label=order.label,
+        address_id=order.address_id,
+        idempotency_key=order.idempotency_key,
         sending=sending,
     )
 
@@ -67,41 +93,82 @@ def mark_broadcasted(session: Session, books: Books, *, network_transaction_id: 
 
 
 def fail_withdrawal(session: Session, books: Books, *, transaction_id: int, reason: str) -> Any:
-    """Give up a withdrawal that can never be sent, and refund it with a row of its own.
+    """Give up a withdrawal that can never be sent, and refund it.
 
-    :returns: the refund.
-    :raises LedgerError: it is not pending; what the network has cannot be refunded.
+    :returns: the refund, a transaction of its own.
+    :raises LedgerError: it is signed, sent or refunded already.
+    """
+    return _refund(session, books, transaction_id, TransactionState.FAILED, reason)
+
+
+def cancel_withdrawal(session: Session, books: Books, *, wallet_id: int, transaction_id: int, reason: str) -> Any:
+    """Call back a withdrawal that is not signed yet, and refund it; safe to repeat.
+
+    :returns: the refund, the earlier one if it was cancelled before.
+    :raises UnknownRowError: the wallet has no such withdrawal.
+    :raises LedgerError: it is too late.
     """
     transaction = books.transaction
-    failed = session.execute(
+    found = session.execute(
+        select(transaction.c.state, transaction.c.wallet_id).where(
+            transaction.c.id == transaction_id, transaction.c.kind == TransactionKind.WITHDRAWAL
+        )
+    ).one_or_none()
+    if found is None or found.wallet_id != wallet_id:
+        raise UnknownRowError(f"wallet {wallet_id} has no withdrawal {transaction_id}")
+    if found.state == TransactionState.CANCELLED:
+        model = books.models["transaction"]
+        return session.scalars(
+            select(model).where(model.answers_id == transaction_id, model.kind == TransactionKind.REFUND)
+        ).one()
+    return _refund(session, books, transaction_id, TransactionState.CANCELLED, reason)
+
+
+def _refund(session: Session, books: Books, transaction_id: int, state: TransactionState, reason: str) -> Any:
+    _see_that_it_is_not_signed(session, books, transaction_id)
+    transaction = books.transaction
+    ended = session.execute(
         update(transaction)
         .where(
             transaction.c.id == transaction_id,
             transaction.c.kind == TransactionKind.WITHDRAWAL,
             transaction.c.state == TransactionState.PENDING,
         )
-        .values(state=TransactionState.FAILED, network_transaction_id=None)
-        .returning(transaction.c.wallet_id, transaction.c.sending_account_id, transaction.c.amount)
+        .values(state=state, network_transaction_id=None)
+        .returning(
+            transaction.c.wallet_id,
+            transaction.c.sending_account_id,
+            transaction.c.amount,
+        )
     ).one_or_none()
-    if failed is None:
-        state = session.scalar(select(transaction.c.state).where(transaction.c.id == transaction_id))
-        raise LedgerError(f"transaction {transaction_id} cannot be refunded: it is {state or 'unknown'}, not pending")
-    _expire(session, books, transaction_id)
-    return post(
-        session,
-        books,
-        wallet_id=failed.wallet_id,
-        kind=TransactionKind.REFUND,
-        state=TransactionState.REFUND,
-        amount=failed.amount,
-        label=reason[:255],
-        answers_id=transaction_id,
-        credited_at=utc_now(),
-        receiving=credit(session, books, account_id=failed.sending_account_id, amount=failed.amount),
-    )
-
-
-def _expire(session: Session, books: Books, transaction_id: int) -> None:
+    if ended is None:
+        now = session.scalar(select(transaction.c.state).where(transaction.c.id == transaction_id))
+        raise LedgerError(f"transaction {transaction_id} cannot be refunded: it is {now or 'unknown'}, not pending")
     loaded = session.get(books.models["transaction"], transaction_id)
     if loaded is not None:
         session.expire(loaded)
+    return post(
+        session,
+        books,
+        wallet_id=ended.wallet_id,
+        kind=TransactionKind.REFUND,
+        state=TransactionState.REFUND,
+        amount=ended.amount,
+        label=reason[:MAX_LENGTH],
+        answers_id=transaction_id,
+        credited_at=utc_now(),
+        receiving=credit(session, books, account_id=ended.sending_account_id, amount=ended.amount),
+    )
+
+
+def _see_that_it_is_not_signed(session: Session, books: Books, transaction_id: int) -> None:
+    """Lock the broadcast that carries a withdrawal, if one does: signed bytes may be on the network any time."""
+    transaction, network = books.transaction, books.network_transaction
+    state = session.scalar(
+        select(network.c.state)
+        .join(transaction, transaction.c.network_transaction_id == network.c.id)
+        .where(transaction.c.id == transaction_id)
+        .with_for_update(of=network)
+    )
+    if state not in (None, NetworkTransactionState.COLLECTED):
+        raise LedgerError(f"transaction {transaction_id} cannot be refunded: it is signed and may be on the network")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, UniqueConstraint, func, select, type_coerce
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
+from cryptoassets_core.ledger.statement import PAGE, StatementLine, account_statement
 from cryptoassets_core.ledger.states import AccountKind
 from cryptoassets_core.models.base import CoinModel, HasId, HasTimes
 from cryptoassets_core.models.types import Amount, enum_column_type
@@ -67,6 +68,13 @@ class GenericAccount(HasId, HasTimes, CoinModel):
     def pick_next_receiving_address_label(self) -> str:
         """Return a label for an address that no other address has, unreadable and safe for every backend."""
         return f"{self.coin.symbol}-account-{self.id}-{secrets.token_hex(8)}"
+
+    def get_statement(self, before: int | None = None, limit: int = PAGE) -> list[StatementLine]:
+        """Return a page of this account's history, newest first, with the balance after each entry.
+
+        :param before: number of the last entry of the page before; None for the newest page.
+        """
+        return account_statement(self.session(), self.books(), account_id=self.id, before=before, limit=limit)
 
     def get_unconfirmed_balance(self) -> Decimal:
         """Return the whole coins that are on their way in and not yet credited."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ForeignKey, Index, String, func, or_, select, text, type_coerce
 from sqlalchemy.orm import Mapped, Query, declared_attr, mapped_column, relationship
 
+from cryptoassets_core.clock import utc_now
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.models.base import CoinModel, HasId, HasTimes
 from cryptoassets_core.models.types import Amount, UTCDateTime
@@ -61,6 +62,10 @@ class GenericAddress(HasId, HasTimes, CoinModel):
             Index(f"uq_{name}_receiving", "address", unique=True, postgresql_where=owned, sqlite_where=owned),
             Index(f"uq_{name}_external", "address", unique=True, postgresql_where=outside, sqlite_where=outside),
         )
+
+    def archive(self) -> None:
+        """Take it off the lists; what is paid to it later is credited all the same."""
+        self.archived_at = self.archived_at or utc_now()
 
     def is_deposit(self) -> bool:
         """Tell whether coins paid to it are ours."""

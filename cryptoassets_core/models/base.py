@@ -17,6 +17,7 @@ from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.description import CoinDescription
 from cryptoassets_core.errors import CryptoAssetsError
 from cryptoassets_core.ledger.books import Books
+from cryptoassets_core.models.guards import guard_journal
 from cryptoassets_core.models.sync_state import sync_state_table
 from cryptoassets_core.models.types import RowId, UTCDateTime
 
@@ -34,6 +35,9 @@ NAMING_CONVENTION = {
 
 #: Under this key a session knows the coins of its app.
 SESSION_COINS = "cryptoassets_coins"
+
+#: Under this key a session knows what lets withdrawals go or refuses them.
+SESSION_APPROVE = "cryptoassets_approve_withdrawal"
 
 _metadata_by_module: dict[tuple[str, str], MetaData] = {}
 
@@ -108,6 +112,7 @@ def _metadata(module: str, coin: CoinDescription) -> MetaData:
         metadata = MetaData(naming_convention=NAMING_CONVENTION)
         metadata.info["models"] = {}
         sync_state_table(coin.symbol, metadata)
+        guard_journal(coin.symbol, metadata)
         _metadata_by_module[key] = metadata
     return _metadata_by_module[key]
 

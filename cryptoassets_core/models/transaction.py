@@ -42,6 +42,10 @@ class GenericTransaction(HasId, CoinModel):
     processed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     #: What it is about, for people.
     label: Mapped[str | None] = mapped_column(String(255))
+    #: Given by the caller so that repeating a call moves nothing twice; unique within the wallet.
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    #: It was allowed to take the sending account below zero.
+    overdraft: Mapped[bool] = mapped_column(default=False)
     #: Number of this entry in the sending account.
     sending_entry: Mapped[int | None] = mapped_column(BigInteger)
     #: Number of this entry in the receiving account.
@@ -135,6 +139,9 @@ class GenericTransaction(HasId, CoinModel):
                 f"kind = '{TransactionKind.DEPOSIT}' AND state <> '{TransactionState.REVERSED}'",
                 unique=True,
             ),
+            Index(f"uq_{name}_idempotency_key", "wallet_id", "idempotency_key", unique=True),
+            # A withdrawal is refunded once, a deposit reversed once.
+            _partial_index(f"uq_{name}_answered", ["answers_id"], _ANSWERED, unique=True),
             _partial_index(f"ix_{name}_queued", ["wallet_id", "id"], _QUEUED),
             _partial_index(f"ix_{name}_uncredited", ["receiving_account_id"], _UNCREDITED),
         )
@@ -165,6 +172,7 @@ class GenericTransaction(HasId, CoinModel):
         return self.network_transaction is None or self.network_transaction.can_be_confirmed()
 
 
+_ANSWERED = f"kind IN ('{TransactionKind.REFUND}', '{TransactionKind.REVERSAL}')"
 _QUEUED = f"state = '{TransactionState.PENDING}' AND network_transaction_id IS NULL"
 _UNCREDITED = f"kind = '{TransactionKind.DEPOSIT}' AND credited_at IS NULL AND state <> '{TransactionState.REVERSED}'"
 

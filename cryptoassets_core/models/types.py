@@ -10,11 +10,8 @@ from typing import Any
 from sqlalchemy import BigInteger, DateTime, Dialect, Enum, Integer, Numeric
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from cryptoassets_core.amounts import from_minor_units, to_minor_units
+from cryptoassets_core.amounts import BIGINT_DECIMALS, from_minor_units, to_minor_units
 from cryptoassets_core.errors import ConfigurationError
-
-#: Decimals up to which every amount that matters fits a BIGINT.
-BIGINT_DECIMALS = 8
 
 #: A running number. SQLite counts by itself only in a column declared INTEGER, which holds 64 bits there too.
 RowId = BigInteger().with_variant(Integer, "sqlite")

@@ -1,219 +1,69 @@
-"""Wallets: the way into the ledger."""
+"""Wallets: the way into the ledger. Each method that moves coins hands an order to it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Select, String, func, select, type_coerce
-from sqlalchemy.orm import Mapped, Query, Session, declared_attr, mapped_column, relationship
+from sqlalchemy.orm import Query, Session
 
 from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.clock import utc_now
-from cryptoassets_core.errors import (
-    AddressTakenError,
-    BackendError,
-    CannotCreateAddress,
-    InvalidAmountError,
-    LedgerError,
-    NameTakenError,
-    UnknownRowError,
-    WrongWalletError,
-)
-from cryptoassets_core.ledger.fee import fee_account_id
+from cryptoassets_core.errors import InvalidAmountError, LedgerError, UnknownRowError, WrongWalletError
+from cryptoassets_core.ledger.adjustment import adjust_balance, import_balance
+from cryptoassets_core.ledger.batch import transfer_many
+from cryptoassets_core.ledger.fee import book_fee
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
-from cryptoassets_core.ledger.transfer import transfer
-from cryptoassets_core.ledger.upsert import insert_missing
-from cryptoassets_core.ledger.withdrawal import reserve_withdrawal
-from cryptoassets_core.models.base import CoinModel, HasId, HasTimes
-from cryptoassets_core.models.types import Amount
-from cryptoassets_core.names import check_name
+from cryptoassets_core.ledger.transfer import TransferOrder, transfer
+from cryptoassets_core.ledger.withdrawal import (
+    WithdrawalOrder,
+    cancel_withdrawal,
+    earlier_withdrawal,
+    reserve_withdrawal,
+)
+from cryptoassets_core.models.base import SESSION_APPROVE
+from cryptoassets_core.models.directory import WalletDirectory
+from cryptoassets_core.names import check_label, check_name
 
 if TYPE_CHECKING:
     from cryptoassets_core.models.account import GenericAccount
-    from cryptoassets_core.models.address import GenericAddress
+    from cryptoassets_core.models.network_transaction import GenericNetworkTransaction
     from cryptoassets_core.models.transaction import GenericTransaction
 
 
-class GenericWallet(HasId, HasTimes, CoinModel):
-    """Accounts that share one hot wallet at the backend.
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One of many transfers for :py:meth:`GenericWallet.send_internal_many`; accounts as objects or ids."""
 
-    Methods work in the session of the object and never commit. What they post is written to the database at once, after
-    whatever the session has pending.
+    from_account: GenericAccount | int
+    to_account: GenericAccount | int
+    #: Whole coins.
+    amount: Decimal
+    label: str | None = None
+    idempotency_key: str | None = None
+
+
+class GenericWallet(WalletDirectory):
+    """Accounts that share one hot wallet at the backend, and the way to move coins between and out of them.
+
+    Every method posts to the database at once, after whatever the session has pending, and commits nothing. Accounts
+    are given as objects or by id. With an ``idempotency_key`` a call can be repeated without moving anything twice: it
+    returns the first transaction, or raises IdempotencyConflictError if the key was used for something else.
     """
 
     __abstract__ = True
-    role = "wallet"
-
-    #: Unique; for the application and its operator.
-    name: Mapped[str] = mapped_column(String(255), unique=True)
-
-    @declared_attr
-    def accounts(cls) -> Mapped[list[GenericAccount]]:  # noqa: N805 - SQLAlchemy calls it on the class
-        """All accounts, the fee account included."""
-        return relationship(cls.later("account"), back_populates="wallet")
-
-    @property
-    def balance(self) -> Decimal:
-        """What all accounts have together, in whole coins, added up when asked for."""
-        account = self.sibling("account")
-        total = select(type_coerce(func.sum(account.balance), Amount(self.coin.decimals)))
-        return self.session().scalar(total.where(account.wallet_id == self.id)) or Decimal(0)
-
-    @classmethod
-    def get_by_id(cls, session: Session, wallet_id: int) -> Self:
-        """Return a wallet.
-
-        :raises UnknownRowError: there is none of that id.
-        """
-        wallet = session.get(cls, wallet_id)
-        if wallet is None:
-            raise UnknownRowError(f"there is no {cls.coin.symbol} wallet {wallet_id}")
-        return wallet
-
-    @classmethod
-    def get_or_create_by_name(cls, name: str, session: Session) -> Self:
-        """Return the wallet of that name, made if need be; safe when several do so at once."""
-        check_name(name, "a wallet's name")
-        wanted = select(cls).where(cls.name == name)
-        wallet = session.scalar(wanted)
-        if wallet is None:
-            insert_missing(session, cls.books().wallet, [{"name": name}])
-            wallet = session.scalars(wanted).one()
-        return wallet
-
-    # --- Accounts -------------------------------------------------------------------------------------------
-
-    def create_account(self, name: str) -> GenericAccount:
-        """Make an account in this wallet.
-
-        :raises NameTakenError: the wallet has one of that name, or the name is reserved.
-        """
-        self._check_account_name(name)
-        if self.get_account_by_name(name) is not None:
-            raise NameTakenError(f"wallet {self.id} has an account {name!r} already; choose another name")
-        account: GenericAccount = self.sibling("account")(name=name, wallet=self)
-        self.session().add(account)
-        return account
-
-    def get_account_by_name(self, name: str) -> GenericAccount | None:
-        """Return the account of that name in this wallet, or None."""
-        account: GenericAccount | None = self.session().scalar(self._account_of_name(name))
-        return account
-
-    def get_or_create_account_by_name(self, name: str) -> GenericAccount:
-        """Return the account of that name in this wallet, made if need be; safe when several do so at once."""
-        account = self.get_account_by_name(name)
-        if account is None:
-            self._check_account_name(name)
-            insert_missing(self.session(), self.books().account, [{"wallet_id": self._id(), "name": name}])
-            account = self.session().scalars(self._account_of_name(name)).one()
-        return account
-
-    def get_or_create_network_fee_account(self) -> GenericAccount:
-        """Return the account that this wallet's network fees are charged to."""
-        account_id = fee_account_id(self.session(), self.books(), wallet_id=self._id())
-        account: GenericAccount = self.session().get_one(self.sibling("account"), account_id)
-        return account
-
-    def _account_of_name(self, name: str) -> Select[Any]:
-        account = self.sibling("account")
-        return select(account).where(account.wallet_id == self._id(), account.name == name)
-
-    def _check_account_name(self, name: str) -> None:
-        check_name(name, "an account's name")
-        if name == self.sibling("account").NETWORK_FEE_ACCOUNT:
-            raise NameTakenError(f"the account name {name!r} is reserved for the wallet's fees; choose another name")
-
-    # --- Addresses ------------------------------------------------------------------------------------------
-
-    def create_receiving_address(
-        self, account: GenericAccount, label: str | None = None, automatic_label: bool = False
-    ) -> GenericAddress:
-        """Ask the backend for a new address whose deposits go to the account.
-
-        :param label: for people; give one, or have one made with ``automatic_label``.
-        :raises CannotCreateAddress: the backend cannot make one now; try again later.
-        """
-        if label is None and not automatic_label:
-            raise CannotCreateAddress("a receiving address needs a label; give one or set automatic_label=True")
-        self._own(account)
-        coin = self.configured_coin()
-        if coin.backend is None:
-            raise CannotCreateAddress(
-                f"this app has no {coin.name} backend; enable Subsystem.backend to make addresses"
-            )
-        backend_label = account.pick_next_receiving_address_label()
-        try:
-            address = coin.backend.create_address(backend_label)
-        except BackendError as error:
-            raise CannotCreateAddress(f"no {coin.name} address could be made: {error}") from error
-        return self.add_address(account, backend_label if label is None else label, address)
-
-    def add_address(self, account: GenericAccount, label: str, address: str) -> GenericAddress:
-        """Enter an address that the backend's wallet has already as a receiving address of the account.
-
-        :raises BadAddress: it is no address of this coin's network.
-        :raises AddressTakenError: it is a receiving address already.
-        """
-        self._own(account)
-        check_name(label, "an address's label")
-        canonical = self.configured_coin().canonical_address(address)
-        model = self.sibling("address")
-        session = self.session()
-        taken = session.scalar(select(model).where(model.address == canonical, model.account_id.is_not(None)))
-        if taken is not None:
-            raise AddressTakenError(f"the address {canonical} belongs to account {taken.account_id} already")
-        entered: GenericAddress = model(address=canonical, label=label, account=account)
-        session.add(entered)
-        return entered
-
-    def get_or_create_external_address(self, address: str) -> GenericAddress:
-        """Return the entry of an address outside that is paid, made if need be.
-
-        :raises BadAddress: it is no address of this coin's network.
-        """
-        canonical = self.configured_coin().canonical_address(address)
-        model = self.sibling("address")
-        wanted = select(model).where(model.address == canonical, model.account_id.is_(None))
-        session = self.session()
-        payee: GenericAddress | None = session.scalar(wanted)
-        if payee is None:
-            insert_missing(session, self.books().address, [{"address": canonical}])
-            payee = session.scalars(wanted).one()
-        return payee
-
-    def get_account_by_address(self, address: str) -> GenericAccount | None:
-        """Return the account of this wallet that receives what is paid to the address, or None."""
-        owner = self._receiving_address(self.configured_coin().canonical_address(address))
-        return owner.account if owner is not None and owner.account and owner.account.wallet_id == self.id else None
-
-    def get_receiving_addresses(self, archived: bool = False) -> Query[GenericAddress]:
-        """Return the query of this wallet's receiving addresses.
-
-        :param archived: the archived ones too.
-        """
-        address, account = self.sibling("address"), self.sibling("account")
-        query: Query[GenericAddress] = self.session().query(address).join(account, address.account_id == account.id)
-        query = query.filter(account.wallet_id == self._id())
-        return query if archived else query.filter(address.archived_at.is_(None))
-
-    def _receiving_address(self, canonical: str) -> GenericAddress | None:
-        model = self.sibling("address")
-        found: GenericAddress | None = self.session().scalar(
-            select(model).where(model.address == canonical, model.account_id.is_not(None))
-        )
-        return found
-
-    # --- Sending --------------------------------------------------------------------------------------------
 
     def send(
         self,
-        from_account: GenericAccount,
+        from_account: GenericAccount | int,
         receiving_address: str,
         amount: Decimal,
         label: str | None,
         force_external: bool = False,
+        *,
+        idempotency_key: str | None = None,
     ) -> GenericTransaction:
         """Pay an address: inside the wallet when it is one of this wallet's, else over the network.
 
@@ -222,23 +72,27 @@ class GenericWallet(HasId, HasTimes, CoinModel):
         :raises WrongWalletError: the address belongs to another wallet here; use ``force_external``.
         """
         canonical = self.configured_coin().canonical_address(receiving_address)
-        receiver = None if force_external else self._receiving_address(canonical)
+        receiver = None if force_external else self.receiving_address(canonical)
         if receiver is None or receiver.account is None:
-            return self.send_external(from_account, canonical, amount, label)
+            return self.send_external(from_account, canonical, amount, label, idempotency_key=idempotency_key)
         if receiver.account.wallet_id != self.id:
             raise WrongWalletError(
                 f"the address {canonical} belongs to wallet {receiver.account.wallet_id} of this application; "
                 "send with force_external=True to pay it over the network"
             )
-        return self._transfer(from_account, receiver.account, amount, label, address_id=receiver.id)
+        return self._transfer(
+            from_account, receiver.account, amount, label, address_id=receiver.id, idempotency_key=idempotency_key
+        )
 
     def send_internal(
         self,
-        from_account: GenericAccount,
-        to_account: GenericAccount,
+        from_account: GenericAccount | int,
+        to_account: GenericAccount | int,
         amount: Decimal,
         label: str | None,
         allow_negative_balance: bool = False,
+        *,
+        idempotency_key: str | None = None,
     ) -> GenericTransaction:
         """Move coins between two accounts of this wallet.
 
@@ -247,30 +101,43 @@ class GenericWallet(HasId, HasTimes, CoinModel):
         :raises NotEnoughAccountBalance: the sender has less.
         :raises SameAccount: sender and receiver are one.
         """
-        return self._transfer(from_account, to_account, amount, label, allow_overdraft=allow_negative_balance)
-
-    def _transfer(
-        self,
-        from_account: GenericAccount,
-        to_account: GenericAccount,
-        amount: Decimal,
-        label: str | None,
-        **options: Any,
-    ) -> GenericTransaction:
-        transaction: GenericTransaction = transfer(
-            self._flushed(),
-            self.books(),
-            wallet_id=self._id(),
-            sending_account_id=self._own(from_account),
-            receiving_account_id=self._own(to_account),
-            amount=amount,
-            label=_checked_label(label),
-            **options,
+        return self._transfer(
+            from_account,
+            to_account,
+            amount,
+            label,
+            overdraft=allow_negative_balance,
+            idempotency_key=idempotency_key,
         )
-        return transaction
+
+    def send_internal_many(self, transfers: Sequence[Transfer]) -> list[int]:
+        """Make thousands of transfers at once, in order, all of them or none.
+
+        :returns: the transaction id of each transfer; an earlier one's where its idempotency key was used before.
+        :raises LedgerError: as for a single transfer; ``item`` tells which one was refused, and nothing is written.
+        """
+        session, wallet_id = self._flushed(), self._id()
+        orders = [
+            TransferOrder(
+                wallet_id=wallet_id,
+                sending_account_id=self._account_id(order.from_account),
+                receiving_account_id=self._account_id(order.to_account),
+                amount=order.amount,
+                label=check_label(order.label),
+                idempotency_key=order.idempotency_key,
+            )
+            for order in transfers
+        ]
+        return transfer_many(session, self.books(), wallet_id=wallet_id, orders=orders)
 
     def send_external(
-        self, from_account: GenericAccount, to_address: str, amount: Decimal, label: str | None
+        self,
+        from_account: GenericAccount | int,
+        to_address: str,
+        amount: Decimal,
+        label: str | None,
+        *,
+        idempotency_key: str | None = None,
     ) -> GenericTransaction:
         """Queue a payment over the network; its coins are taken from the account at once.
 
@@ -279,6 +146,7 @@ class GenericWallet(HasId, HasTimes, CoinModel):
         :raises BadAddress: it is no address of this coin's network.
         :raises InvalidAmountError: as always, and when the network would not carry so little.
         :raises NotEnoughAccountBalance: the account has less.
+        :raises WithdrawalRefused: a rule of the application, or of a plugin, forbids it.
         """
         amount = check_amount(amount, self.coin.decimals)
         if amount < self.coin.dust:
@@ -287,16 +155,118 @@ class GenericWallet(HasId, HasTimes, CoinModel):
                 f"which carries {self.coin.dust:f} or more"
             )
         payee = self.get_or_create_external_address(to_address)
-        transaction: GenericTransaction = reserve_withdrawal(
+        session, books = self._flushed(), self.books()
+        order = WithdrawalOrder(
+            wallet_id=self._id(),
+            account_id=self._account_id(from_account),
+            address_id=payee.id,
+            amount=amount,
+            label=check_label(label),
+            idempotency_key=idempotency_key,
+        )
+        transaction: GenericTransaction | None = earlier_withdrawal(session, books, order)
+        if transaction is None:
+            transaction = reserve_withdrawal(session, books, order)
+            self._ask_for_approval(session, order, payee.address)
+        return transaction
+
+    def cancel_withdrawal(self, transaction: GenericTransaction | int, reason: str = "cancelled") -> GenericTransaction:
+        """Call back a withdrawal that is still pending, and refund it; safe to repeat.
+
+        :returns: the refund.
+        :raises LedgerError: it is signed or sent already.
+        """
+        refund: GenericTransaction = cancel_withdrawal(
             self._flushed(),
             self.books(),
             wallet_id=self._id(),
-            account_id=self._own(from_account),
-            address_id=payee.id,
+            transaction_id=transaction if isinstance(transaction, int) else transaction.id,
+            reason=check_name(reason, "the reason of a cancellation"),
+        )
+        return refund
+
+    def import_balance(
+        self,
+        account: GenericAccount | int,
+        amount: Decimal,
+        label: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> GenericTransaction:
+        """Credit coins that the backend's wallet held before these books began."""
+        transaction: GenericTransaction = import_balance(
+            self._flushed(),
+            self.books(),
+            wallet_id=self._id(),
+            account_id=self._account_id(account),
             amount=amount,
-            label=_checked_label(label),
+            label=check_label(label),
+            idempotency_key=idempotency_key,
         )
         return transaction
+
+    def adjust_balance(
+        self,
+        account: GenericAccount | int,
+        amount: Decimal,
+        *,
+        direction: Literal["credit", "debit"],
+        reason: str,
+        created_by: str,
+        approved_by: str,
+        idempotency_key: str | None = None,
+    ) -> GenericTransaction:
+        """Put an account right on the word of two people; see :py:func:`~cryptoassets_core.ledger.adjustment`."""
+        transaction: GenericTransaction = adjust_balance(
+            self._flushed(),
+            self.books(),
+            wallet_id=self._id(),
+            account_id=self._account_id(account),
+            amount=amount,
+            direction=direction,
+            reason=reason,
+            created_by=created_by,
+            approved_by=approved_by,
+            idempotency_key=idempotency_key,
+        )
+        return transaction
+
+    def charge_network_fees(self, broadcast: GenericNetworkTransaction, fee: Decimal) -> GenericTransaction:
+        """Charge what the network took for a broadcast to the wallet's fee account.
+
+        :param fee: whole coins.
+        """
+        transaction: GenericTransaction = book_fee(
+            self._flushed(), self.books(), wallet_id=self._id(), network_transaction_id=broadcast.id, amount=fee
+        )
+        return transaction
+
+    def _transfer(
+        self,
+        from_account: GenericAccount | int,
+        to_account: GenericAccount | int,
+        amount: Decimal,
+        label: str | None,
+        **options: Any,
+    ) -> GenericTransaction:
+        session = self._flushed()
+        order = TransferOrder(
+            wallet_id=self._id(),
+            sending_account_id=self._account_id(from_account),
+            receiving_account_id=self._account_id(to_account),
+            amount=amount,
+            label=check_label(label),
+            **options,
+        )
+        transaction: GenericTransaction = transfer(session, self.books(), order)
+        return transaction
+
+    def _ask_for_approval(self, session: Session, order: WithdrawalOrder, address: str) -> None:
+        """Let rules decide after the reservation, so that limits that add up what was sent see this one too."""
+        approve = session.info.get(SESSION_APPROVE)
+        if approve is not None:
+            account = session.get_one(self.sibling("account"), order.account_id)
+            approve(session=session, wallet=self, account=account, address=address, amount=order.amount)
 
     # --- Transactions ---------------------------------------------------------------------------------------
 
@@ -336,29 +306,3 @@ class GenericWallet(HasId, HasTimes, CoinModel):
         transaction = self.sibling("transaction")
         query: Query[GenericTransaction] = self.session().query(transaction)
         return query.filter(transaction.wallet_id == self._id())
-
-    # --- Helpers --------------------------------------------------------------------------------------------
-
-    def _flushed(self) -> Session:
-        """Postings are plain SQL and must find what the session holds back."""
-        session = self.session()
-        session.flush()
-        return session
-
-    def _id(self) -> int:
-        if self.id is None:
-            self.session().flush()
-        return self.id
-
-    def _own(self, account: GenericAccount) -> int:
-        if not isinstance(account, self.sibling("account")):
-            raise WrongWalletError(f"{account!r} is not an account of a {self.coin.symbol} wallet")
-        if account.id is None:
-            self.session().flush()
-        if account.wallet_id != self._id():
-            raise WrongWalletError(f"account {account.id} belongs to wallet {account.wallet_id}, not to {self.id}")
-        return int(account.id)
-
-
-def _checked_label(label: str | None) -> str | None:
-    return None if label is None else check_name(label, "a transaction's label")

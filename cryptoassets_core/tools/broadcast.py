@@ -226,11 +226,16 @@ class Broadcaster:
         # If the store raises it may still have been committed, so the inputs stay reserved then.
         if self._run(lambda session: self._store(session, broadcast, prepared)):
             return prepared
-        logger.info("%s broadcast %s was prepared by another process", self._coin.name, broadcast.id)
+        logger.info("%s broadcast %s changed while it was signed; it is signed anew", self._coin.name, broadcast.id)
         self._backend.release(prepared)
         return None
 
     def _store(self, session: Session, broadcast: _Unsettled, prepared: PreparedTransaction) -> bool:
+        network = self._books.network_transaction
+        session.execute(select(network.c.id).where(network.c.id == broadcast.id).with_for_update()).one()
+        # Nothing can be cancelled from here on, and what was cancelled while the backend signed must not be paid.
+        if self._payments(session, broadcast.id) != broadcast.payments:
+            return False
         return self._move(
             session,
             broadcast.id,
@@ -376,21 +381,24 @@ class Broadcaster:
         row = self._unsettled_row(session)
         if row is None:
             return None
-        transaction, address = self._books.transaction, self._books.address
-        payments = session.execute(
-            select(transaction.c.id, address.c.address, transaction.c.amount)
-            .join(address, address.c.id == transaction.c.address_id)
-            .where(transaction.c.network_transaction_id == row.id)
-            .order_by(transaction.c.id)
-        )
         return _Unsettled(
             id=row.id,
             state=row.state,
             prepared=_stored_transaction(row),
-            payments={payment.id: (payment.address, payment.amount) for payment in payments},
+            payments=self._payments(session, row.id),
             attempts=row.attempts,
             next_attempt_at=row.next_attempt_at,
         )
+
+    def _payments(self, session: Session, broadcast_id: int) -> dict[int, tuple[str, Decimal]]:
+        transaction, address = self._books.transaction, self._books.address
+        rows = session.execute(
+            select(transaction.c.id, address.c.address, transaction.c.amount)
+            .join(address, address.c.id == transaction.c.address_id)
+            .where(transaction.c.network_transaction_id == broadcast_id)
+            .order_by(transaction.c.id)
+        )
+        return {row.id: (row.address, row.amount) for row in rows}
 
 
 def _stored_transaction(row: Any) -> PreparedTransaction | None:

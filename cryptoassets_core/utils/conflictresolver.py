@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -44,10 +45,21 @@ def _is_conflict(error: DBAPIError) -> bool:
     return state in _RETRYABLE_SQLSTATES or (code is not None and code & 0xFF in _RETRYABLE_SQLITE_CODES)
 
 
+#: Two processes that make the same account, or use the same idempotency key, at once: the one that comes second finds,
+#: when it is replayed, what the first has made. Names as in ``models.base.NAMING_CONVENTION``.
+_OUR_UNIQUE_CONSTRAINT = re.compile(r"uq_[a-z0-9]+_(wallet|account|address|transaction)_")
+
+
+def _lost_a_race(error: IntegrityError) -> bool:
+    constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    return constraint is not None and _OUR_UNIQUE_CONSTRAINT.match(constraint) is not None
+
+
 #: Exception classes that may be conflicts, each with the test that tells.
 DATABASE_CONFLICT_ERRORS: list[tuple[type[Exception], Callable[..., bool] | None]] = [
     (StaleDataError, None),
     (DBAPIError, _is_conflict),
+    (IntegrityError, _lost_a_race),
 ]
 
 

@@ -1,0 +1,282 @@
+"""Thousands of transfers in one database transaction and a handful of statements.
+
+The accounts are locked, the transfers are worked through in memory in the order given, and the result is written with
+set-based SQL. All of them happen or none: the first that cannot is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, String, insert, literal, select, type_coerce, update
+from sqlalchemy.orm import Session
+
+from cryptoassets_core.amounts import MAX_MINOR_UNITS, check_amount, from_minor_units, to_minor_units
+from cryptoassets_core.clock import utc_now
+from cryptoassets_core.errors import (
+    CryptoAssetsError,
+    InvalidAmountError,
+    NotEnoughAccountBalance,
+    SameAccount,
+    UnknownRowError,
+    WrongWalletError,
+)
+from cryptoassets_core.ledger.books import Books
+from cryptoassets_core.ledger.idempotency import check_same
+from cryptoassets_core.ledger.posting import bring_up_to_date
+from cryptoassets_core.ledger.rowset import amount_type, rowset
+from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.ledger.transfer import TransferOrder
+from cryptoassets_core.names import check_name
+
+
+@dataclass(slots=True)
+class _Account:
+    """An account while the batch is worked through; amounts in minor units."""
+
+    id: int
+    balance: int
+    entries: int
+    change: int = 0
+    new_entries: int = 0
+
+    def move(self, amount_minor: int) -> tuple[int, int]:
+        """Return the entry's number and the balance after it."""
+        self.change += amount_minor
+        self.new_entries += 1
+        return self.entries + self.new_entries, self.balance + self.change
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is to be written, and what each order comes to."""
+
+    rows: list[tuple[object, ...]] = field(default_factory=list)
+    #: (sending account, its entry) of each order that is new, by the order's place.
+    legs: dict[int, tuple[int, int]] = field(default_factory=dict)
+    #: Place of the order that each idempotency key was first used by.
+    first_with_key: dict[str, int] = field(default_factory=dict)
+
+
+def transfer_many(session: Session, books: Books, *, wallet_id: int, orders: Sequence[TransferOrder]) -> list[int]:
+    """Make transfers, each as :py:func:`~cryptoassets_core.ledger.transfer.transfer` would, all or none.
+
+    :returns: the transaction of each order, in order; the earlier one where an idempotency key was used before.
+    :raises LedgerError: as for one transfer; ``item`` is the place of the order, from 0, and nothing is written.
+    """
+    if not orders:
+        return []
+    amounts = _checked_amounts(books, orders)
+    earlier = _earlier(session, books, wallet_id, orders)
+    accounts = _lock(session, books, wallet_id, orders)
+    plan = _plan(books, orders, amounts, accounts, earlier)
+    ids = _write(session, books, wallet_id, plan, accounts) if plan.rows else {}
+    return [_id_of(place, order, plan, ids, earlier) for place, order in enumerate(orders)]
+
+
+@contextmanager
+def _item(place: int, total: int) -> Iterator[None]:
+    try:
+        yield
+    except CryptoAssetsError as error:
+        error.item = place
+        error.args = (f"transfer {place} of {total}: {error}",)
+        raise
+
+
+def _checked_amounts(books: Books, orders: Sequence[TransferOrder]) -> list[int]:
+    amounts = []
+    for place, order in enumerate(orders):
+        with _item(place, len(orders)):
+            amounts.append(to_minor_units(check_amount(order.amount, books.coin.decimals), books.coin.decimals))
+            if order.sending_account_id == order.receiving_account_id:
+                raise SameAccount(f"account {order.sending_account_id} cannot send to itself")
+            if order.idempotency_key is not None:
+                check_name(order.idempotency_key, "an idempotency key")
+    return amounts
+
+
+def _earlier(session: Session, books: Books, wallet_id: int, orders: Sequence[TransferOrder]) -> Mapping[str, Any]:
+    keys = sorted({order.idempotency_key for order in orders if order.idempotency_key is not None})
+    if not keys:
+        return {}
+    transaction = books.transaction
+    wanted = rowset(session, "keys", {"key": String}, [(key,) for key in keys])
+    rows = session.execute(
+        select(transaction)
+        .join(wanted, transaction.c.idempotency_key == wanted.c.key)
+        .where(transaction.c.wallet_id == wallet_id)
+    )
+    return {row.idempotency_key: row for row in rows}
+
+
+def _lock(session: Session, books: Books, wallet_id: int, orders: Sequence[TransferOrder]) -> dict[int, _Account]:
+    account = books.account
+    ids = {order.sending_account_id for order in orders} | {order.receiving_account_id for order in orders}
+    wanted = rowset(session, "wanted", {"id": BigInteger}, [(id_,) for id_ in sorted(ids)])
+    rows = session.execute(
+        select(
+            account.c.id,
+            account.c.wallet_id,
+            type_coerce(account.c.balance, amount_type(books)).label("balance"),
+            account.c.entries,
+        )
+        .join(wanted, account.c.id == wanted.c.id)
+        .order_by(account.c.id)
+        .with_for_update(key_share=True, of=account)
+    ).all()
+    wallets = {row.id: row.wallet_id for row in rows}
+    for place, order in enumerate(orders):
+        for account_id in (order.sending_account_id, order.receiving_account_id):
+            with _item(place, len(orders)):
+                if account_id not in wallets:
+                    raise UnknownRowError(f"there is no {books.coin.symbol} account {account_id}")
+                if wallets[account_id] != wallet_id:
+                    raise WrongWalletError(f"account {account_id} belongs to wallet {wallets[account_id]}")
+    return {row.id: _Account(row.id, int(row.balance), row.entries) for row in rows}
+
+
+def _plan(
+    books: Books,
+    orders: Sequence[TransferOrder],
+    amounts: Sequence[int],
+    accounts: Mapping[int, _Account],
+    earlier: Mapping[str, Any],
+) -> _Plan:
+    plan = _Plan()
+    for place, (order, amount) in enumerate(zip(orders, amounts, strict=True)):
+        with _item(place, len(orders)):
+            if _is_repeat(books, place, order, orders, plan, earlier):
+                continue
+            sender, receiver = accounts[order.sending_account_id], accounts[order.receiving_account_id]
+            available = sender.balance + sender.change
+            if available < amount and not order.overdraft:
+                raise NotEnoughAccountBalance(
+                    account_id=sender.id,
+                    needed=order.amount,
+                    available=from_minor_units(available, books.coin.decimals),
+                    symbol=books.coin.symbol,
+                )
+            sending_entry, sending_after = sender.move(-amount)
+            receiving_entry, receiving_after = receiver.move(amount)
+            if receiving_after > MAX_MINOR_UNITS:
+                raise InvalidAmountError(f"account {receiver.id} would hold more than the database can")
+        plan.legs[place] = (sender.id, sending_entry)
+        plan.rows.append(
+            (
+                amount,
+                order.label,
+                order.address_id,
+                order.idempotency_key,
+                order.overdraft,
+                sender.id,
+                sending_entry,
+                sending_after,
+                receiver.id,
+                receiving_entry,
+                receiving_after,
+            )
+        )
+    return plan
+
+
+def _is_repeat(
+    books: Books,
+    place: int,
+    order: TransferOrder,
+    orders: Sequence[TransferOrder],
+    plan: _Plan,
+    earlier: Mapping[str, Any],
+) -> bool:
+    key = order.idempotency_key
+    if key is None:
+        return False
+    before: Any = earlier.get(key)
+    if before is None:
+        first = plan.first_with_key.setdefault(key, place)
+        if first == place:
+            return False
+        before = orders[first]
+    check_same(
+        key,
+        {
+            "kind": (getattr(before, "kind", TransactionKind.INTERNAL), TransactionKind.INTERNAL),
+            "sending_account_id": (before.sending_account_id, order.sending_account_id),
+            "receiving_account_id": (before.receiving_account_id, order.receiving_account_id),
+            "amount": (before.amount, check_amount(order.amount, books.coin.decimals)),
+            "label": (before.label, order.label),
+        },
+    )
+    return True
+
+
+def _write(
+    session: Session, books: Books, wallet_id: int, plan: _Plan, accounts: Mapping[int, _Account]
+) -> dict[tuple[int, int], int]:
+    now = utc_now()
+    account, transaction = books.account, books.transaction
+    moved = [entry for entry in accounts.values() if entry.new_entries]
+    changes = rowset(
+        session,
+        "changes",
+        {"id": BigInteger, "change": amount_type(books), "n": BigInteger},
+        [(entry.id, entry.change, entry.new_entries) for entry in moved],
+    )
+    after = account.c.balance + changes.c.change
+    session.execute(
+        update(account)
+        .where(account.c.id == changes.c.id)
+        .values(balance=after, entries=account.c.entries + changes.c.n, overdrawn=after < 0, updated_at=now)
+    )
+    amount = amount_type(books)
+    columns = {
+        "amount": amount,
+        "label": String,
+        "address_id": BigInteger,
+        "idempotency_key": String,
+        "overdraft": Boolean,
+        "sending_account_id": BigInteger,
+        "sending_entry": BigInteger,
+        "sending_balance_after": amount,
+        "receiving_account_id": BigInteger,
+        "receiving_entry": BigInteger,
+        "receiving_balance_after": amount,
+    }
+    rows = rowset(session, "rows", columns, plan.rows)
+    constant = {
+        "wallet_id": literal(wallet_id),
+        "kind": literal(TransactionKind.INTERNAL, transaction.c.kind.type),
+        "state": literal(TransactionState.INTERNAL, transaction.c.state.type),
+        "created_at": literal(now, transaction.c.created_at.type),
+        "credited_at": literal(now, transaction.c.credited_at.type),
+    }
+    written = session.execute(
+        insert(transaction)
+        .from_select([*columns, *constant], select(*(rows.c[name] for name in columns), *constant.values()))
+        .returning(transaction.c.id, transaction.c.sending_account_id, transaction.c.sending_entry)
+    )
+    for entry in moved:
+        bring_up_to_date(
+            session,
+            books,
+            entry.id,
+            balance=from_minor_units(entry.balance + entry.change, books.coin.decimals),
+            entries=entry.entries + entry.new_entries,
+        )
+    return {(row.sending_account_id, row.sending_entry): row.id for row in written}
+
+
+def _id_of(
+    place: int,
+    order: TransferOrder,
+    plan: _Plan,
+    ids: Mapping[tuple[int, int], int],
+    earlier: Mapping[str, Any],
+) -> int:
+    key = order.idempotency_key
+    if key is not None and key in earlier:
+        return int(earlier[key].id)
+    return ids[plan.legs[plan.first_with_key[key] if key is not None else place]]

@@ -1,0 +1,226 @@
+"""A wallet's name, accounts and addresses."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import Select, String, func, select, type_coerce
+from sqlalchemy.orm import Mapped, Query, Session, declared_attr, mapped_column, relationship
+
+from cryptoassets_core.errors import (
+    AddressTakenError,
+    BackendError,
+    CannotCreateAddress,
+    NameTakenError,
+    UnknownRowError,
+    WrongWalletError,
+)
+from cryptoassets_core.ledger.fee import fee_account_id
+from cryptoassets_core.ledger.upsert import insert_missing
+from cryptoassets_core.models.base import CoinModel, HasId, HasTimes
+from cryptoassets_core.models.types import Amount
+from cryptoassets_core.names import check_name
+
+if TYPE_CHECKING:
+    from cryptoassets_core.models.account import GenericAccount
+    from cryptoassets_core.models.address import GenericAddress
+
+
+class WalletDirectory(HasId, HasTimes, CoinModel):
+    """The part of a wallet that knows its accounts and addresses."""
+
+    __abstract__ = True
+    role = "wallet"
+
+    #: Unique; for the application and its operator.
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+
+    @declared_attr
+    def accounts(cls) -> Mapped[list[GenericAccount]]:  # noqa: N805 - SQLAlchemy calls it on the class
+        """All accounts, the fee account included."""
+        return relationship(cls.later("account"), back_populates="wallet")
+
+    @property
+    def balance(self) -> Decimal:
+        """What all accounts have together, in whole coins, added up when asked for."""
+        account = self.sibling("account")
+        total = select(type_coerce(func.sum(account.balance), Amount(self.coin.decimals)))
+        return self.session().scalar(total.where(account.wallet_id == self.id)) or Decimal(0)
+
+    @classmethod
+    def get_by_id(cls, session: Session, wallet_id: int) -> Self:
+        """Return a wallet.
+
+        :raises UnknownRowError: there is none of that id.
+        """
+        wallet = session.get(cls, wallet_id)
+        if wallet is None:
+            raise UnknownRowError(f"there is no {cls.coin.symbol} wallet {wallet_id}")
+        return wallet
+
+    @classmethod
+    def get_or_create_by_name(cls, name: str, session: Session) -> Self:
+        """Return the wallet of that name, made if need be; safe when several do so at once."""
+        check_name(name, "a wallet's name")
+        wanted = select(cls).where(cls.name == name)
+        wallet = session.scalar(wanted)
+        if wallet is None:
+            insert_missing(session, cls.books().wallet, [{"name": name}])
+            wallet = session.scalars(wanted).one()
+        return wallet
+
+    # --- Accounts -------------------------------------------------------------------------------------------
+
+    def create_account(self, name: str) -> GenericAccount:
+        """Make an account in this wallet.
+
+        :raises NameTakenError: the wallet has one of that name, or the name is reserved.
+        """
+        self._check_account_name(name)
+        if self.get_account_by_name(name) is not None:
+            raise NameTakenError(f"wallet {self.id} has an account {name!r} already; choose another name")
+        account: GenericAccount = self.sibling("account")(name=name, wallet=self)
+        self.session().add(account)
+        return account
+
+    def get_accounts(self) -> Query[GenericAccount]:
+        """Return the query of this wallet's accounts, the fee account included."""
+        account = self.sibling("account")
+        query: Query[GenericAccount] = self.session().query(account)
+        return query.filter(account.wallet_id == self._id())
+
+    def get_account_by_name(self, name: str) -> GenericAccount | None:
+        """Return the account of that name in this wallet, or None."""
+        account: GenericAccount | None = self.session().scalar(self._account_of_name(name))
+        return account
+
+    def get_or_create_account_by_name(self, name: str) -> GenericAccount:
+        """Return the account of that name in this wallet, made if need be; safe when several do so at once."""
+        account = self.get_account_by_name(name)
+        if account is None:
+            self._check_account_name(name)
+            insert_missing(self.session(), self.books().account, [{"wallet_id": self._id(), "name": name}])
+            account = self.session().scalars(self._account_of_name(name)).one()
+        return account
+
+    def get_or_create_network_fee_account(self) -> GenericAccount:
+        """Return the account that this wallet's network fees are charged to."""
+        account_id = fee_account_id(self.session(), self.books(), wallet_id=self._id())
+        account: GenericAccount = self.session().get_one(self.sibling("account"), account_id)
+        return account
+
+    def _account_of_name(self, name: str) -> Select[Any]:
+        account = self.sibling("account")
+        return select(account).where(account.wallet_id == self._id(), account.name == name)
+
+    def _check_account_name(self, name: str) -> None:
+        check_name(name, "an account's name")
+        if name == self.sibling("account").NETWORK_FEE_ACCOUNT:
+            raise NameTakenError(f"the account name {name!r} is reserved for the wallet's fees; choose another name")
+
+    # --- Addresses ------------------------------------------------------------------------------------------
+
+    def create_receiving_address(
+        self, account: GenericAccount, label: str | None = None, automatic_label: bool = False
+    ) -> GenericAddress:
+        """Ask the backend for a new address whose deposits go to the account.
+
+        :param label: for people; give one, or have one made with ``automatic_label``.
+        :raises CannotCreateAddress: the backend cannot make one now; try again later.
+        """
+        if label is None and not automatic_label:
+            raise CannotCreateAddress("a receiving address needs a label; give one or set automatic_label=True")
+        self._own(account)
+        coin = self.configured_coin()
+        if coin.backend is None:
+            raise CannotCreateAddress(
+                f"this app has no {coin.name} backend; enable Subsystem.backend to make addresses"
+            )
+        backend_label = account.pick_next_receiving_address_label()
+        try:
+            address = coin.backend.create_address(backend_label)
+        except BackendError as error:
+            raise CannotCreateAddress(f"no {coin.name} address could be made: {error}") from error
+        return self.add_address(account, backend_label if label is None else label, address)
+
+    def add_address(self, account: GenericAccount, label: str, address: str) -> GenericAddress:
+        """Enter an address that the backend's wallet has already as a receiving address of the account.
+
+        :raises BadAddress: it is no address of this coin's network.
+        :raises AddressTakenError: it is a receiving address already.
+        """
+        self._own(account)
+        check_name(label, "an address's label")
+        canonical = self.configured_coin().canonical_address(address)
+        taken = self.receiving_address(canonical)
+        if taken is not None:
+            raise AddressTakenError(f"the address {canonical} belongs to account {taken.account_id} already")
+        entered: GenericAddress = self.sibling("address")(address=canonical, label=label, account=account)
+        self.session().add(entered)
+        return entered
+
+    def get_or_create_external_address(self, address: str) -> GenericAddress:
+        """Return the entry of an address outside that is paid, made if need be.
+
+        :raises BadAddress: it is no address of this coin's network.
+        """
+        canonical = self.configured_coin().canonical_address(address)
+        model = self.sibling("address")
+        wanted = select(model).where(model.address == canonical, model.account_id.is_(None))
+        session = self.session()
+        payee: GenericAddress | None = session.scalar(wanted)
+        if payee is None:
+            insert_missing(session, self.books().address, [{"address": canonical}])
+            payee = session.scalars(wanted).one()
+        return payee
+
+    def get_account_by_address(self, address: str) -> GenericAccount | None:
+        """Return the account of this wallet that receives what is paid to the address, or None."""
+        owner = self.receiving_address(self.configured_coin().canonical_address(address))
+        return owner.account if owner is not None and owner.account and owner.account.wallet_id == self.id else None
+
+    def receiving_address(self, canonical: str) -> GenericAddress | None:
+        """Return the receiving address, of whichever wallet, that is written so; None if nobody here owns it."""
+        model = self.sibling("address")
+        found: GenericAddress | None = self.session().scalar(
+            select(model).where(model.address == canonical, model.account_id.is_not(None))
+        )
+        return found
+
+    def get_receiving_addresses(self, archived: bool = False) -> Query[GenericAddress]:
+        """Return the query of this wallet's receiving addresses.
+
+        :param archived: the archived ones too.
+        """
+        address, account = self.sibling("address"), self.sibling("account")
+        query: Query[GenericAddress] = self.session().query(address).join(account, address.account_id == account.id)
+        query = query.filter(account.wallet_id == self._id())
+        return query if archived else query.filter(address.archived_at.is_(None))
+
+    def _flushed(self) -> Session:
+        """Postings are plain SQL and must find what the session holds back."""
+        session = self.session()
+        session.flush()
+        return session
+
+    def _id(self) -> int:
+        if self.id is None:
+            self.session().flush()
+        return self.id
+
+    def _account_id(self, account: GenericAccount | int) -> int:
+        """Return an account's id; that it belongs to this wallet is for the ledger to see."""
+        if isinstance(account, int) and not isinstance(account, bool):
+            return account
+        if not isinstance(account, self.sibling("account")):
+            raise WrongWalletError(f"{account!r} is not an account of a {self.coin.symbol} wallet")
+        if account.id is None:
+            self.session().flush()
+        return int(account.id)
+
+    def _own(self, account: GenericAccount) -> int:
+        account_id = self._account_id(account)
+        if account.wallet_id != self._id():
+            raise WrongWalletError(f"account {account_id} belongs to wallet {account.wallet_id}, not to {self.id}")
+        return account_id

@@ -1,0 +1,74 @@
+"""Single movements, each in a database transaction of its own.
+
+Inside a managed transaction an application reads, decides and writes, and SERIALIZABLE keeps that together at the price
+of conflicts. A movement that stands alone needs none of it: its statements carry their own guards. So a teller works at
+READ COMMITTED, where an account that everybody pays into is a short queue and not a cause of replays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy.orm import Session
+
+from cryptoassets_core.coin.registry import Coin
+from cryptoassets_core.ledger.batch import transfer_many
+from cryptoassets_core.ledger.transfer import TransferOrder, transfer
+from cryptoassets_core.ledger.withdrawal import cancel_withdrawal
+from cryptoassets_core.names import check_label, check_name
+from cryptoassets_core.utils.conflictresolver import ConflictResolver
+
+ISOLATION_LEVEL = "READ COMMITTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a transfer came to; amounts in whole coins."""
+
+    transaction_id: int
+    sending_balance_after: Decimal
+    receiving_balance_after: Decimal
+
+
+class Teller:
+    """Moves coins of one coin, a movement at a time. Usable from many threads."""
+
+    def __init__(self, coin: Coin, conflict_resolver: ConflictResolver) -> None:
+        self._books = coin.wallet_model.books()
+        self._resolver = conflict_resolver
+
+    def send_internal(self, order: TransferOrder) -> Receipt:
+        """Move coins between two accounts of a wallet.
+
+        :raises LedgerError: as :py:meth:`~cryptoassets_core.models.GenericWallet.send_internal`.
+        """
+        check_label(order.label)
+
+        def work(session: Session) -> Receipt:
+            done = transfer(session, self._books, order)
+            return Receipt(done.id, done.sending_balance_after, done.receiving_balance_after)
+
+        return self._resolver.run(work, isolation_level=ISOLATION_LEVEL)
+
+    def send_internal_many(self, wallet_id: int, orders: Sequence[TransferOrder]) -> list[int]:
+        """Make many transfers, all or none; returns their transaction ids."""
+        for order in orders:
+            check_label(order.label)
+        return self._resolver.run(
+            lambda session: transfer_many(session, self._books, wallet_id=wallet_id, orders=orders),
+            isolation_level=ISOLATION_LEVEL,
+        )
+
+    def cancel_withdrawal(self, wallet_id: int, transaction_id: int, *, reason: str = "cancelled") -> int:
+        """Call back a pending withdrawal; returns the transaction id of its refund."""
+        check_name(reason, "the reason of a cancellation")
+
+        def work(session: Session) -> int:
+            refund = cancel_withdrawal(
+                session, self._books, wallet_id=wallet_id, transaction_id=transaction_id, reason=reason
+            )
+            return int(refund.id)
+
+        return self._resolver.run(work, isolation_level=ISOLATION_LEVEL)
