@@ -82,10 +82,11 @@ def reorganise(db: sqlite3.Connection, facts: ChainFacts, depth: int, *, drop: C
         raise SimnetError("there is no block to replace: only the first block, which stays, has been mined")
     if not 1 <= depth <= height:
         raise SimnetError(f"a reorganisation can replace from 1 to {height} blocks here, not {depth}")
-    stale, unconfirmed = _disconnect(db, depth)
     for txid in drop:
-        if transactions.known(db, txid)["state"] != "mempool" and txid not in unconfirmed:
+        found = transactions.known(db, txid)
+        if found["state"] != "mempool" and not (found["state"] == "mined" and found["height"] > height - depth):
             raise SimnetError(f"{txid} cannot be dropped: it is neither unconfirmed nor in the last {depth} blocks")
+    stale, unconfirmed = _disconnect(db, depth)
     for txid in drop:
         transactions.evict(db, txid)
     _bring_back(db, above=height - depth, without=drop)

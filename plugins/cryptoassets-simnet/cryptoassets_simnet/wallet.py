@@ -192,8 +192,9 @@ def submit(db: sqlite3.Connection, facts: ChainFacts, prepared: PreparedTransact
         return
     if row is not None and row["state"] == "conflicted":
         raise _dead(prepared.txid)
-    for spent in draft.inputs:
-        _check_input(db, prepared.txid, spent)
+    doubts = [doubt for spent in draft.inputs if (doubt := _doubt(db, prepared.txid, spent)) is not None]
+    if doubts:
+        raise doubts[0]
     if row is None:
         transactions.insert(db, facts, draft)
     transactions.accept(db, prepared.txid)
@@ -212,7 +213,13 @@ def _parse(facts: ChainFacts, prepared: PreparedTransaction) -> Draft:
     return draft
 
 
-def _check_input(db: sqlite3.Connection, txid: Txid, spent: Outpoint) -> None:
+def _doubt(db: sqlite3.Connection, txid: Txid, spent: Outpoint) -> OutcomeUnknownError | None:
+    """Say why one input keeps a transaction out for now, None if it does not.
+
+    A doubt about one input is no verdict while another may prove the transaction dead, so it is returned.
+
+    :raises BroadcastDeadError: the input keeps it out for good.
+    """
     row = db.execute(
         "SELECT spender.txid AS spender, spender.state AS spender_state, parent.state AS parent_state FROM coin"
         " LEFT JOIN tx AS spender ON spender.txid = coin.spent_by LEFT JOIN tx AS parent ON parent.txid = coin.txid"
@@ -220,13 +227,14 @@ def _check_input(db: sqlite3.Connection, txid: Txid, spent: Outpoint) -> None:
         (spent.txid, spent.vout),
     ).fetchone()
     if row is None:
-        raise OutcomeUnknownError(f"{txid} spends {spent.txid}:{spent.vout}, which the simulated network has not seen")
+        return OutcomeUnknownError(f"{txid} spends {spent.txid}:{spent.vout}, which the simulated network has not seen")
     if row["spender_state"] == "mined" or row["parent_state"] == "conflicted":
         raise _dead(txid)
     if row["spender"] is not None:
-        raise OutcomeUnknownError(f"{txid} is kept out by {row['spender']}, which is unconfirmed and spends the same")
+        return OutcomeUnknownError(f"{txid} is kept out by {row['spender']}, which is unconfirmed and spends the same")
     if row["parent_state"] == "evicted":
-        raise OutcomeUnknownError(f"{txid} spends {spent.txid}:{spent.vout}, which is not in the mempool now")
+        return OutcomeUnknownError(f"{txid} spends {spent.txid}:{spent.vout}, which is not in the mempool now")
+    return None
 
 
 def _dead(txid: Txid) -> BroadcastDeadError:

@@ -307,4 +307,4 @@ class Network(RuleBasedStateMachine):
 
 
 TestNetwork = Network.TestCase
-TestNetwork.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestNetwork.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)

@@ -130,6 +130,17 @@ def test_a_withdrawal_of_a_double_spent_deposit_is_dead(simnet: Simnet, backend:
             backend.submit(prepared)
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_one_dead_input_is_proof_whatever_the_others_are(simnet: Simnet, backend: SimnetBackend, first: int) -> None:
+    deposits = [simnet.pay(backend.create_address(f"a{number}"), Decimal(1)) for number in range(2)]
+    simnet.mine()
+    prepared = backend.prepare({CUSTOMER: Decimal("1.5")})
+    simnet.double_spend(deposits[first])  # takes the other one out of its block, too
+    simnet.double_spend(deposits[1 - first])
+    with pytest.raises(BroadcastDeadError):
+        backend.submit(prepared)
+
+
 def test_a_withdrawal_dropped_by_a_reorganisation_is_submitted_again(simnet: Simnet, backend: SimnetBackend) -> None:
     simnet.fund(Decimal(1))
     prepared = backend.prepare({CUSTOMER: Decimal("0.1")})
