@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -20,6 +21,8 @@ from cryptoassets_core.plugins import Plugins
 from cryptoassets_core.settings import ServiceSettings, StatusServerSettings
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 from cryptoassets_core.walletnotify.base import WalletNotifyOptions, WalletNotifyType
+
+logger = logging.getLogger(__name__)
 
 
 class Subsystem(Enum):
@@ -69,6 +72,8 @@ class CryptoAssetsApp:
         """
         self.subsystems = frozenset(subsystems)
         self.plugins = Plugins(plugins)
+        for broken in self.plugins.broken:
+            logger.warning("%s", broken)
         self.coins = CoinRegistry()
         self.event_handler_registry = EventHandlerRegistry()
         self.walletnotify: dict[str, WalletNotifySetup] = {}

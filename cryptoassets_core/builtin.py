@@ -1,12 +1,27 @@
-"""The plugin that the kernel brings itself, registered like any other."""
+"""The plugin that the kernel brings itself, registered like any other.
+
+Classes are given by name: an application that neither listens nor posts does not import a web framework.
+"""
 
 from __future__ import annotations
 
 from cryptoassets_core.event.base import EventSinkType
-from cryptoassets_core.event.http import HTTP_EVENT_SINK
 from cryptoassets_core.hookspecs import hookimpl
 from cryptoassets_core.walletnotify.base import WalletNotifyType
-from cryptoassets_core.walletnotify.http import HTTP_WALLETNOTIFY
+
+HTTP_WALLETNOTIFY = WalletNotifyType(
+    name="http",
+    factory="cryptoassets_core.walletnotify.http.HTTPWalletNotifyHandler",
+    options="cryptoassets_core.walletnotify.http.HTTPWalletNotifyOptions",
+    legacy_names=("cryptoassets.core.backend.httpwalletnotify.HTTPWalletNotifyHandler",),
+)
+
+HTTP_EVENT_SINK = EventSinkType(
+    name="http",
+    factory="cryptoassets_core.event.http.HTTPEventHandler",
+    options="cryptoassets_core.event.http.HTTPEventOptions",
+    legacy_names=("cryptoassets.core.event.http.HTTPEventHandler",),
+)
 
 
 @hookimpl

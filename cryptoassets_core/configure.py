@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import importlib
 import logging.config
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cryptoassets_core.app import CryptoAssetsApp, Subsystem, WalletNotifySetup
-from cryptoassets_core.backend.base import CoinBackend
+from cryptoassets_core.backend.base import BackendOptions, CoinBackend
 from cryptoassets_core.coin.registry import Coin, CoinModelDescription
 from cryptoassets_core.database import connect
 from cryptoassets_core.errors import ConfigurationError
+from cryptoassets_core.event.base import EventSink, EventSinkOptions
+from cryptoassets_core.loading import load_class
 from cryptoassets_core.plugins import options_of
 from cryptoassets_core.settings import CoinSettings, DatabaseSettings, Settings, expand_environment, read_yaml, validate
-from cryptoassets_core.utils.dictutil import merge_dict
+from cryptoassets_core.utils.dictutil import MergeError, merge_dict
+from cryptoassets_core.walletnotify.base import WalletNotifyOptions
 
 if TYPE_CHECKING:
     from cryptoassets_core.service.main import Service
@@ -50,7 +54,11 @@ class Configurator:
         :param overrides: nested settings that take precedence over the file's.
         :raises ConfigurationError: something in it cannot make sense.
         """
-        self.load_from_dict(merge_dict(self.prepare_yaml_file(fname), dict(overrides or {})))
+        try:
+            merged = merge_dict(self.prepare_yaml_file(fname), dict(overrides or {}))
+        except MergeError as error:
+            raise ConfigurationError(f"the overrides do not fit {fname}: {error}") from error
+        self.load_from_dict(merged)
 
     def load_from_dict(self, config: Mapping[str, Any]) -> None:
         """Set up the app from a dict, which stays as it is.
@@ -65,7 +73,7 @@ class Configurator:
         self.setup_event_handlers(settings.events)
         self.setup_status_server(settings)
         self.setup_service(settings)
-        self.app.plugins.manager.hook.cryptoassets_configure(app=self.app, config=self.config)
+        self.app.plugins.call("cryptoassets_configure", app=self.app, config=self.config)
 
     @staticmethod
     def prepare_yaml_file(fname: str) -> dict[str, Any]:
@@ -86,13 +94,14 @@ class Configurator:
         """Add a coin to the app."""
         models = settings.models or self.app.plugins.coin(symbol, where=f"coins.{symbol}").models
         backend_data = dict(settings.backend or {})
-        coin = Coin(
-            self.setup_model(models),
-            max_confirmation_count=_max_confirmation_count(symbol, settings, backend_data),
-            testnet=settings.testnet,
-            network=settings.network,
-            confirmation_count=settings.confirmation_count,
-        )
+        with _at(f"coins.{symbol}"):
+            coin = Coin(
+                self.setup_model(models),
+                max_confirmation_count=_max_confirmation_count(settings, backend_data),
+                testnet=settings.testnet,
+                network=settings.network,
+                confirmation_count=settings.confirmation_count,
+            )
         if coin.name != symbol:
             raise ConfigurationError(
                 f"coins.{symbol}: the module {models} describes {coin.name!r}; write coins.{coin.name}"
@@ -108,10 +117,14 @@ class Configurator:
         """
         try:
             description = importlib.import_module(module).coin_description
-        except ImportError as error:
-            raise ConfigurationError(f"the models module {module!r} cannot be imported: {error}") from error
         except AttributeError:
             raise ConfigurationError(f"the models module {module!r} has no coin_description") from None
+        except Exception as error:
+            # It is somebody's code, which may fail in any way.
+            raise ConfigurationError(
+                f"the models module {module!r} cannot be imported ({type(error).__name__}: {error}); "
+                "give a module's dotted name, and see that its distribution is installed"
+            ) from error
         if not isinstance(description, CoinModelDescription):
             raise ConfigurationError(f"{module}.coin_description must be a CoinModelDescription")
         return description
@@ -126,10 +139,13 @@ class Configurator:
         walletnotify = options.pop("walletnotify", None)
         if walletnotify is not None:
             self.setup_walletnotify(coin, walletnotify)
-        validated = validate(kind.options, options, path=path)
+        with _at(path):
+            options_model, factory = load_class(kind.options, BackendOptions), load_class(kind.factory, CoinBackend)
+        validated = validate(options_model, options, path=path, also=["walletnotify"])
         if not self.app.is_enabled(Subsystem.backend):
             return None
-        return kind.factory(coin.description, coin.network, validated)
+        with _at(path):
+            return factory(coin.description, coin.network, validated)
 
     def setup_walletnotify(self, coin: Coin, data: Any) -> None:
         """Note a coin's notification channel for the daemon."""
@@ -138,7 +154,8 @@ class Configurator:
             raise ConfigurationError(f"{path}: name the notification channel, for example name: http")
         name, options = name_and_options
         kind = self.app.plugins.walletnotify(str(name), where=path)
-        self.app.walletnotify[coin.name] = WalletNotifySetup(kind, validate(kind.options, options, path=path))
+        validated = validate(load_class(kind.options, WalletNotifyOptions), options, path=path)
+        self.app.walletnotify[coin.name] = WalletNotifySetup(kind, validated)
 
     def setup_event_handlers(self, event_handler_registry: Mapping[str, Mapping[str, Any]]) -> None:
         """Make the event sinks, in a process that delivers events."""
@@ -148,9 +165,11 @@ class Configurator:
             if name is None:
                 raise ConfigurationError(f"{path}: name the event sink, for example name: http")
             kind = self.app.plugins.event_sink(name, where=path)
-            validated = validate(kind.options, options, path=path)
+            validated = validate(load_class(kind.options, EventSinkOptions), options, path=path)
             if self.app.is_enabled(Subsystem.event_handler_registry):
-                self.app.event_handler_registry.register(sink_name, kind.factory(sink_name, validated))
+                with _at(path):
+                    sink = load_class(kind.factory, EventSink)(sink_name, validated)
+                self.app.event_handler_registry.register(sink_name, sink)
 
     def setup_status_server(self, config: Settings) -> None:
         """Note where the status server listens."""
@@ -165,7 +184,8 @@ class Configurator:
         """Set up the daemon's logging before anything else, so that its start is logged too."""
         service = config.get("service")
         section = service.get("logging") if isinstance(service, Mapping) else None
-        cls.setup_service_logging(section)
+        # Of the whole only this is needed so early.
+        cls.setup_service_logging(expand_environment(section, "service.logging"))
 
     @classmethod
     def setup_service_logging(cls, config: Mapping[str, Any] | None) -> None:
@@ -174,20 +194,33 @@ class Configurator:
         :param config: as for ``logging.config.dictConfig``; None for lines on stderr.
         :raises ConfigurationError: it makes no sense.
         """
+        if not isinstance(config, Mapping | None):
+            raise ConfigurationError("service.logging: this must be a section as for logging.config.dictConfig")
         try:
             logging.config.dictConfig(DEFAULT_LOGGING if config is None else {"version": 1, **config})
         except (ValueError, TypeError, AttributeError, ImportError) as error:
-            raise ConfigurationError(f"service.logging: {error}") from error
+            below = error.__cause__
+            reason = f" ({below.strerror})" if isinstance(below, OSError) and below.strerror else ""
+            raise ConfigurationError(f"service.logging: {error}{reason}") from error
 
 
-def _max_confirmation_count(symbol: str, settings: CoinSettings, backend_data: dict[str, Any]) -> int:
+@contextmanager
+def _at(path: str) -> Iterator[None]:
+    """Name the section of the configuration by which a plugin refuses to work."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+
+
+def _max_confirmation_count(settings: CoinSettings, backend_data: dict[str, Any]) -> int:
     old = backend_data.pop(_OLD_MAX_CONFIRMATIONS, None)
     if old is None:
         return settings.max_confirmation_count
     if not isinstance(old, int) or isinstance(old, bool) or old < 1:
-        raise ConfigurationError(f"coins.{symbol}.backend.{_OLD_MAX_CONFIRMATIONS}: write a whole number from 1")
+        raise ConfigurationError(f"backend.{_OLD_MAX_CONFIRMATIONS}: write a whole number from 1")
     if "max_confirmation_count" in settings.model_fields_set and settings.max_confirmation_count != old:
         raise ConfigurationError(
-            f"coins.{symbol}: max_confirmation_count and backend.{_OLD_MAX_CONFIRMATIONS} differ; keep the first only"
+            f"max_confirmation_count and backend.{_OLD_MAX_CONFIRMATIONS} differ; keep the first only"
         )
     return old

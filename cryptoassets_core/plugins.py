@@ -35,18 +35,22 @@ class Provided(Protocol):
 
 
 T = TypeVar("T", bound=Provided)
+P = TypeVar("P")
+
+#: Name of the plugin that the kernel brings itself.
+_BUILTIN = "cryptoassets-core"
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenPlugin:
-    """A plugin that is installed and cannot be imported."""
+    """A plugin that is installed and cannot be used."""
 
     name: str
     distribution: str
     cause: str
 
     def __str__(self) -> str:
-        return f"the plugin {self.name!r} of {self.distribution} cannot be imported ({self.cause}); reinstall it"
+        return f"the plugin {self.name!r} of {self.distribution} cannot be used ({self.cause}); update or uninstall it"
 
 
 class Catalogue(Generic[T]):
@@ -89,13 +93,16 @@ class Catalogue(Generic[T]):
         return sorted(self._by_name)
 
     def _nobody_brings(self, name: str) -> str:
+        named = [plugin for plugin in self._broken if plugin.name == name]
+        if named:
+            return str(named[0])
         close = difflib.get_close_matches(name, self._by_name, n=1)
-        broken = next((plugin for plugin in self._broken if plugin.name == name), None)
-        if broken is not None:
-            return str(broken)
-        hint = (
-            f"did you mean {close[0]!r}?" if close else f"install the plugin, for example: pip install {_guess(name)}"
-        )
+        if close:
+            hint = f"did you mean {close[0]!r}?"
+        elif self._broken:
+            hint = f"perhaps it belongs to one that is broken: {', '.join(map(str, self._broken))}"
+        else:
+            hint = f"install the plugin, for example: pip install {_guess(name)}"
         there_is = ", ".join(self.names()) or "none"
         return f"no installed plugin brings the {self._what} {name!r} (there is: {there_is}); {hint}"
 
@@ -127,24 +134,22 @@ class Plugins:
         """
         self.manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
         self.manager.add_hookspecs(hookspecs)
-        self.manager.register(builtin, name="cryptoassets-core")
-        self.broken = _load_installed(self.manager)
+        self.manager.register(builtin, name=_BUILTIN)
+        #: Installed plugins that cannot be used; what needs them is refused, everything else goes on.
+        self.broken: list[BrokenPlugin] = []
+        #: Which distribution a plugin is of, by the plugin's name.
+        self._distributions = {_BUILTIN: "cryptoassets-core"}
+        self._load_installed()
         for plugin in extra:
-            self.manager.register(plugin)
-        try:
-            self.manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            raise PluginError(f"a plugin implements an unknown hook: {error}") from error
-        self._backends: Catalogue[BackendType] = self._catalogue("backend", "cryptoassets_backends")
-        self._handlers: Catalogue[WalletNotifyType] = self._catalogue(
-            "walletnotify handler", "cryptoassets_walletnotify_handlers"
-        )
-        self._sinks: Catalogue[EventSinkType] = self._catalogue("event sink", "cryptoassets_event_sinks")
-        self._coins = Catalogue(
-            "coin",
-            [(plugin, _NamedCoin(coin)) for plugin, coin in self.call_each("cryptoassets_coins")],
-            self.broken,
-        )
+            try:
+                _register(self.manager, plugin, None)
+            except pluggy.PluginValidationError as error:
+                raise PluginError(f"a plugin of the application cannot be used: {_one_line(error)}") from error
+        self._backends = self._catalogue("backend", "cryptoassets_backends", BackendType)
+        self._handlers = self._catalogue("walletnotify handler", "cryptoassets_walletnotify_handlers", WalletNotifyType)
+        self._sinks = self._catalogue("event sink", "cryptoassets_event_sinks", EventSinkType)
+        coins = self._provided("cryptoassets_coins", CoinDescription)
+        self._coins = Catalogue("coin", [(origin, _NamedCoin(coin)) for origin, coin in coins], self.broken)
 
     def backend(self, name: str, *, where: str) -> BackendType:
         """Return a backend type by its name in the configuration."""
@@ -179,32 +184,93 @@ class Plugins:
                 f"the withdrawal is refused because a rule failed to decide ({type(error).__name__}); see the log"
             ) from error
 
+    def call(self, hook: str, **arguments: object) -> None:
+        """Call a hook for its effect, plugin by plugin.
+
+        :raises PluginError: a plugin failed, by its name; those before it have done their part.
+        """
+        for name in self._names():
+            try:
+                self._call_one(name, hook, arguments)
+            except CryptoAssetsError:
+                raise
+            except Exception as error:
+                raise PluginError(f"{self._origin(name)} failed in {hook}: {_one_line(error)}") from error
+
     def call_each(self, hook: str, **arguments: object) -> Iterator[tuple[str, Any]]:
         """Call a hook plugin by plugin and yield (plugin name, item): pluggy's own call loses the origin."""
-        for name, plugin in self.manager.list_name_plugin():
-            if plugin is None:
-                continue
-            others = self.manager.get_plugins() - {plugin}
-            for items in self.manager.subset_hook_caller(hook, others)(**arguments):
+        for name in self._names():
+            for items in self._call_one(name, hook, arguments):
                 for item in items or ():
                     yield name, item
 
-    def _catalogue(self, what: str, hook: str) -> Catalogue[T]:
-        return Catalogue(what, self.call_each(hook), self.broken)
+    def _names(self) -> list[str]:
+        return [name for name, plugin in self.manager.list_name_plugin() if plugin is not None]
+
+    def _call_one(self, name: str, hook: str, arguments: Mapping[str, object]) -> list[Any]:
+        others = self.manager.get_plugins() - {self.manager.get_plugin(name)}
+        results: list[Any] = self.manager.subset_hook_caller(hook, others)(**arguments)
+        return results
+
+    def _origin(self, name: str) -> str:
+        return f"the plugin {name!r} of {self._distributions.get(name, 'the application')}"
+
+    def _catalogue(self, what: str, hook: str, kind: type[T]) -> Catalogue[T]:
+        return Catalogue(what, self._provided(hook, kind), self.broken)
+
+    def _provided(self, hook: str, kind: type[P]) -> list[tuple[str, P]]:
+        """Ask each plugin what it brings; one that fails or answers nonsense is broken and brings nothing."""
+        provided: list[tuple[str, P]] = []
+        for name in self._names():
+            try:
+                items = [item for items in self._call_one(name, hook, {}) for item in items or ()]
+                for item in items:
+                    if not isinstance(item, kind):
+                        raise TypeError(f"{hook} brings {item!r}, which is no {kind.__name__}")
+            except Exception as error:
+                self._note_broken(name, error)
+                continue
+            provided.extend((self._origin(name), item) for item in items)
+        return provided
+
+    def _load_installed(self) -> None:
+        """Import each installed plugin apart, so that a broken one breaks only what uses it."""
+        for entry_point in importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME):
+            name, distribution = entry_point.name, entry_point.dist
+            shown = f"{distribution.name} {distribution.version}" if distribution else "an unknown distribution"
+            if name in self._distributions:
+                raise PluginError(
+                    f"both {self._distributions[name]} and {shown} bring a plugin {name!r}; uninstall one of them"
+                )
+            self._distributions[name] = shown
+            try:
+                _register(self.manager, entry_point.load(), name)
+            except (Exception, SystemExit) as error:
+                self._note_broken(name, error)
+
+    def _note_broken(self, name: str, error: BaseException) -> None:
+        distribution = self._distributions.get(name, "the application")
+        self.broken.append(BrokenPlugin(name, distribution, _one_line(error)))
 
 
-def _load_installed(manager: pluggy.PluginManager) -> list[BrokenPlugin]:
-    """Import each installed plugin apart, so that a broken one breaks only what uses it."""
-    broken = []
-    for entry_point in importlib.metadata.entry_points(group=hookspecs.PROJECT_NAME):
-        try:
-            manager.register(entry_point.load(), name=entry_point.name)
-        except Exception as error:
-            distribution = entry_point.dist
-            origin = f"{distribution.name} {distribution.version}" if distribution else "an unknown distribution"
-            broken.append(BrokenPlugin(entry_point.name, origin, f"{type(error).__name__}: {error}"))
-            logger.warning("%s", broken[-1])
-    return broken
+def _register(manager: pluggy.PluginManager, plugin: object, name: str | None) -> None:
+    """Register a plugin whole or not at all.
+
+    :raises PluginValidationError: it implements a hook that there is none of, or with an argument that it lacks.
+    """
+    try:
+        manager.register(plugin, name=name)
+        for hook in manager.get_hookcallers(plugin) or ():
+            if not hook.has_spec() and not all(found.optionalhook for found in hook.get_hookimpls()):
+                raise pluggy.PluginValidationError(plugin, f"there is no hook {hook.name}")
+    except Exception:
+        manager.unregister(plugin)
+        raise
+
+
+def _one_line(error: BaseException, *, limit: int = 300) -> str:
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def options_of(data: Mapping[str, object]) -> tuple[str | None, dict[str, object]]:

@@ -19,9 +19,10 @@ import pytest
 import requests
 from pydantic import ValidationError
 
+from cryptoassets_core.builtin import HTTP_EVENT_SINK
 from cryptoassets_core.errors import ConfigurationError, EventDeliveryError
 from cryptoassets_core.event.base import Event
-from cryptoassets_core.event.http import HTTP_EVENT_SINK, HTTPEventHandler, HTTPEventOptions
+from cryptoassets_core.event.http import HTTPEventHandler, HTTPEventOptions
 from cryptoassets_core.utils import httpeventlistener
 from cryptoassets_core.utils.dictutil import MergeError, merge_dict
 from cryptoassets_core.utils.enum import AutoNumber
@@ -275,7 +276,7 @@ def test_bad_options_are_refused_without_showing_the_password(options: dict[str,
 
 
 def test_the_type_has_the_names_and_defaults_of_the_manual() -> None:
-    options = HTTP_EVENT_SINK.options.model_validate({"url": "http://localhost:30000"})
+    options = HTTPEventOptions.model_validate({"url": "http://localhost:30000"})
     assert HTTP_EVENT_SINK.name == "http"
     assert HTTP_EVENT_SINK.legacy_names == ("cryptoassets.core.event.http.HTTPEventHandler",)
     assert options.model_dump() == {"url": "http://localhost:30000", "timeout_seconds": 10}

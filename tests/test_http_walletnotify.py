@@ -12,8 +12,11 @@ import pytest
 import requests
 from pydantic import ValidationError
 
+from cryptoassets_core.builtin import HTTP_WALLETNOTIFY
 from cryptoassets_core.errors import ConfigurationError
-from cryptoassets_core.walletnotify.http import HTTP_WALLETNOTIFY, HTTPWalletNotifyHandler, HTTPWalletNotifyOptions
+from cryptoassets_core.loading import load_class
+from cryptoassets_core.walletnotify.base import IncomingTransactionRunnable
+from cryptoassets_core.walletnotify.http import HTTPWalletNotifyHandler, HTTPWalletNotifyOptions
 
 TXID = "ab" * 32
 FORM = "application/x-www-form-urlencoded"
@@ -162,11 +165,11 @@ def test_a_port_in_use_is_told(handler: HTTPWalletNotifyHandler, notified: list[
 
 
 def test_the_type_has_the_names_and_defaults_of_the_manual() -> None:
-    options = HTTP_WALLETNOTIFY.options()
+    options = HTTPWalletNotifyOptions()
     assert HTTP_WALLETNOTIFY.name == "http"
     assert HTTP_WALLETNOTIFY.legacy_names == ("cryptoassets.core.backend.httpwalletnotify.HTTPWalletNotifyHandler",)
     assert options.model_dump() == {"ip": "127.0.0.1", "port": 28882}
-    assert isinstance(HTTP_WALLETNOTIFY.factory(options, print), HTTPWalletNotifyHandler)
+    assert load_class(HTTP_WALLETNOTIFY.factory, IncomingTransactionRunnable) is HTTPWalletNotifyHandler
 
 
 @pytest.mark.parametrize("options", [{"port": 65536}, {"port": -1}, {"port": "x"}, {"ip": None}, {"host": "x"}])

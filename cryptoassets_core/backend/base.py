@@ -185,7 +185,9 @@ class BackendType:
     """A backend that a plugin brings, as named in the configuration."""
 
     name: str
-    factory: type[CoinBackend]
-    options: type[BackendOptions]
+    #: The backend's class, or its dotted name, which is imported when a configuration asks for it.
+    factory: type[CoinBackend] | str
+    #: The model of its options, likewise.
+    options: type[BackendOptions] | str
     #: Dotted class names that older configuration files use.
     legacy_names: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from cryptoassets_core.cli import tasks
 from cryptoassets_core.cli.errors import one_sentence
 from cryptoassets_core.plugins import Plugins
 
-CONFIG_FILE = click.argument("config_file", metavar="CONFIG", type=click.Path(dir_okay=False))
+CONFIG_FILE = click.argument("config_file", metavar="CONFIG")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,5 +57,8 @@ def scan(config_file: str) -> None:
 def main() -> None:
     """Run the command with what the plugins add to it."""
     with one_sentence():
-        Plugins().manager.hook.cryptoassets_cli_commands(group=cryptoassets)
+        plugins = Plugins()
+        plugins.call("cryptoassets_cli_commands", group=cryptoassets)
+        # Where people look who miss a plugin's command.
+        cryptoassets.epilog = "\n\n".join(f"Broken: {broken}." for broken in plugins.broken)
         cryptoassets()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from cryptoassets_core.coin.description import AddressRules, CoinDescription, Network
 from cryptoassets_core.coin.validate import canonical_address
 from cryptoassets_core.errors import BadAddress, ConfigurationError
+from cryptoassets_core.loading import load_class
 from cryptoassets_core.models import (
     GenericAccount,
     GenericAddress,
@@ -15,12 +15,9 @@ from cryptoassets_core.models import (
     GenericTransaction,
     GenericWallet,
 )
-from cryptoassets_core.models.base import CoinModel
 
 if TYPE_CHECKING:
     from cryptoassets_core.backend.base import CoinBackend
-
-M = TypeVar("M", bound=CoinModel)
 
 #: Confirmations before a deposit is credited, unless configured otherwise.
 DEFAULT_CONFIRMATION_COUNT = 3
@@ -55,38 +52,27 @@ class CoinModelDescription:
     @property
     def Wallet(self) -> type[GenericWallet]:  # noqa: N802 - a class, named like one in 2015
         """The wallet model."""
-        return _import_class(self.wallet_model_name, GenericWallet)
+        return load_class(self.wallet_model_name, GenericWallet)
 
     @property
     def Address(self) -> type[GenericAddress]:  # noqa: N802
         """The address model."""
-        return _import_class(self.address_model_name, GenericAddress)
+        return load_class(self.address_model_name, GenericAddress)
 
     @property
     def Account(self) -> type[GenericAccount]:  # noqa: N802
         """The account model."""
-        return _import_class(self.account_model_name, GenericAccount)
+        return load_class(self.account_model_name, GenericAccount)
 
     @property
     def Transaction(self) -> type[GenericTransaction]:  # noqa: N802
         """The transaction model."""
-        return _import_class(self.transaction_model_name, GenericTransaction)
+        return load_class(self.transaction_model_name, GenericTransaction)
 
     @property
     def NetworkTransaction(self) -> type[GenericNetworkTransaction]:  # noqa: N802
         """The network transaction model."""
-        return _import_class(self.network_transaction_model_name, GenericNetworkTransaction)
-
-
-def _import_class(dotted_name: str, base: type[M]) -> type[M]:
-    module_name, _, class_name = dotted_name.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"the model class {dotted_name!r} cannot be imported: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise ConfigurationError(f"{dotted_name} must be a class derived from {base.__name__}")
-    return found
+        return load_class(self.network_transaction_model_name, GenericNetworkTransaction)
 
 
 class Coin:

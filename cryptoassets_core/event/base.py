@@ -48,7 +48,9 @@ class EventSinkType:
     """A kind of sink that a plugin brings, as named in the configuration."""
 
     name: str
-    factory: type[EventSink]
-    options: type[EventSinkOptions]
+    #: The sink's class, or its dotted name, which is imported when a configuration asks for it.
+    factory: type[EventSink] | str
+    #: The model of its options, likewise.
+    options: type[EventSinkOptions] | str
     #: Dotted class names that older configuration files use.
     legacy_names: tuple[str, ...] = ()

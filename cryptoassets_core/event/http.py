@@ -11,7 +11,7 @@ import urllib3
 from pydantic import ConfigDict, Field, field_validator
 
 from cryptoassets_core.errors import EventDeliveryError
-from cryptoassets_core.event.base import Event, EventSink, EventSinkOptions, EventSinkType
+from cryptoassets_core.event.base import Event, EventSink, EventSinkOptions
 
 #: An answer is read up to this size so that its connection can be used again; nobody looks at it.
 MAX_ANSWER_BYTES: Final = 1024
@@ -129,11 +129,3 @@ def _cause(error: BaseException) -> str:
         innermost, below = below, below.__cause__ or below.__context__
         words = innermost.strerror if isinstance(innermost, OSError) and innermost.strerror else words
     return words or type(innermost).__name__
-
-
-HTTP_EVENT_SINK = EventSinkType(
-    name="http",
-    factory=HTTPEventHandler,
-    options=HTTPEventOptions,
-    legacy_names=("cryptoassets.core.event.http.HTTPEventHandler",),
-)

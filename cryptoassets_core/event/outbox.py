@@ -101,8 +101,14 @@ delivery_table = Table(
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 3600.0
 
-#: After so long without success an event is dead for that sink.
+#: After so long without success an event is dead for that sink,
 GIVE_UP_AFTER = timedelta(days=3)
+
+#: but not before so many attempts, some hours of them: a daemon that was off for days buries nothing at its first try.
+LEAST_ATTEMPTS = 20
+
+#: Every statement below carries its own guard, and the primary key of a delivery stands behind them.
+ISOLATION_LEVEL = "READ COMMITTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,9 @@ def record(session: Session, events: Sequence[NewEvent]) -> None:
 def fan_out(session: Session, sinks: Sequence[str], *, limit: int = 1000) -> int:
     """Queue new events at every sink.
 
+    One dispatcher after the other: if one passed over what another has just locked, it would deliver an event before
+    the one that came first.
+
     :returns: how many events there were.
     """
     new = session.execute(
@@ -142,7 +151,7 @@ def fan_out(session: Session, sinks: Sequence[str], *, limit: int = 1000) -> int
         .where(~event_table.c.fanned_out)
         .order_by(event_table.c.id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update()
     ).all()
     if not new:
         return 0
@@ -201,11 +210,16 @@ def mark_delivered(session: Session, sink: str, row_ids: Sequence[int], *, now: 
 
 def mark_failed(session: Session, sink: str, delivery: Delivery, error: str, *, now: datetime) -> DeliveryState:
     """Note that a sink did not take an event: it is tried again later, or given up after a long time."""
-    dead = now - delivery.created_at > GIVE_UP_AFTER
+    dead = delivery.attempts + 1 >= LEAST_ATTEMPTS and now - delivery.created_at > GIVE_UP_AFTER
     state = DeliveryState.DEAD if dead else DeliveryState.PENDING
     session.execute(
         update(delivery_table)
-        .where(delivery_table.c.sink == sink, delivery_table.c.event_row_id == delivery.row_id)
+        .where(
+            delivery_table.c.sink == sink,
+            delivery_table.c.event_row_id == delivery.row_id,
+            # Another dispatcher may have had better luck with it.
+            delivery_table.c.state == DeliveryState.PENDING,
+        )
         .values(
             state=state,
             attempts=delivery.attempts + 1,

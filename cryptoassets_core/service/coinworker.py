@@ -13,9 +13,11 @@ from cryptoassets_core.backend.transactionupdater import TransactionUpdater
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import BackendError, BackendRejectedError, BackendUnavailableError
+from cryptoassets_core.loading import load_class
 from cryptoassets_core.service.notifyqueue import NotifyQueue
 from cryptoassets_core.tools.broadcast import Broadcaster, wallets_to_broadcast
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
+from cryptoassets_core.walletnotify.base import IncomingTransactionRunnable, Notify
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ class CoinWorker:
         self._checked = False
         self._caught_up = False
         self._queue = NotifyQueue(coin.name, self.look_at)
-        self._handler = walletnotify.type.factory(walletnotify.options, self._queue.put) if walletnotify else None
+        self._handler = _open_channel(walletnotify, self._queue.put) if walletnotify else None
 
     def start(self) -> None:
         """Open the notification channel.
@@ -156,3 +158,7 @@ class CoinWorker:
             logger.info("%s: the backend works again", self.coin.name)
         self.health.problem = None
         self.health.last_success_at = utc_now()
+
+
+def _open_channel(setup: WalletNotifySetup, notify: Notify) -> IncomingTransactionRunnable:
+    return load_class(setup.type.factory, IncomingTransactionRunnable)(setup.options, notify)

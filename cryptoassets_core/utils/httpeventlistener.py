@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from flask import Response, request
 
 from cryptoassets_core.errors import ConfigurationError
-from cryptoassets_core.event.http import HTTP_EVENT_SINK, check_url
+from cryptoassets_core.event.http import HTTPEventHandler, check_url
 from cryptoassets_core.utils.httpserver import BackgroundHTTPServer, plain_app, sentence, shortened
 
 logger = logging.getLogger(__name__)
@@ -26,9 +26,9 @@ MAX_NAME_LENGTH: Final = 200
 
 #: What the configuration may call the HTTP sink.
 _SINK_NAMES: Final = {
-    HTTP_EVENT_SINK.name,
-    *HTTP_EVENT_SINK.legacy_names,
-    f"{HTTP_EVENT_SINK.factory.__module__}.{HTTP_EVENT_SINK.factory.__qualname__}",
+    "http",
+    "cryptoassets.core.event.http.HTTPEventHandler",
+    f"{HTTPEventHandler.__module__}.{HTTPEventHandler.__qualname__}",
 }
 
 #: Takes the name of an event and its data.

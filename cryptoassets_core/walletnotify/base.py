@@ -58,7 +58,9 @@ class WalletNotifyType:
     """A notification channel that a plugin brings, as named in the configuration."""
 
     name: str
-    factory: type[IncomingTransactionRunnable]
-    options: type[WalletNotifyOptions]
+    #: The channel's class, or its dotted name, which is imported when a configuration asks for it.
+    factory: type[IncomingTransactionRunnable] | str
+    #: The model of its options, likewise.
+    options: type[WalletNotifyOptions] | str
     #: Dotted class names that older configuration files use.
     legacy_names: tuple[str, ...] = ()

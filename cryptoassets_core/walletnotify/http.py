@@ -15,7 +15,6 @@ from cryptoassets_core.walletnotify.base import (
     IncomingTransactionRunnable,
     Notify,
     WalletNotifyOptions,
-    WalletNotifyType,
 )
 
 logger = logging.getLogger(__name__)
@@ -70,11 +69,3 @@ class HTTPWalletNotifyHandler(IncomingTransactionRunnable):
         logger.debug("HTTP walletnotify for txid %s", txid)
         self.notify(txid)
         return sentence("OK")
-
-
-HTTP_WALLETNOTIFY = WalletNotifyType(
-    name="http",
-    factory=HTTPWalletNotifyHandler,
-    options=HTTPWalletNotifyOptions,
-    legacy_names=("cryptoassets.core.backend.httpwalletnotify.HTTPWalletNotifyHandler",),
-)

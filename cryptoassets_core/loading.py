@@ -1,0 +1,30 @@
+"""Import what is given by its dotted name, when it is needed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TypeVar
+
+from cryptoassets_core.errors import ConfigurationError
+
+T = TypeVar("T")
+
+
+def load_class(wanted: type[T] | str, base: type[T]) -> type[T]:
+    """Return a class that is given as itself or by its dotted name.
+
+    :param base: what it must derive from.
+    :raises ConfigurationError: it cannot be imported, or is something else.
+    """
+    found = _import(wanted) if isinstance(wanted, str) else wanted
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ConfigurationError(f"{wanted} must be a class derived from {base.__name__}")
+    return found
+
+
+def _import(dotted_name: str) -> object:
+    module_name, _, name = dotted_name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"{dotted_name!r} cannot be imported: {error}") from error
