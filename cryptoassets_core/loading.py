@@ -26,5 +26,6 @@ def _import(dotted_name: str) -> object:
     module_name, _, name = dotted_name.rpartition(".")
     try:
         return getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"{dotted_name!r} cannot be imported: {error}") from error
+    except Exception as error:
+        # It is somebody's code, which may fail in any way.
+        raise ConfigurationError(f"{dotted_name!r} cannot be imported ({type(error).__name__}: {error})") from error

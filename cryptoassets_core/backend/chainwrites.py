@@ -171,14 +171,10 @@ def _is_dead(transaction: WalletTransaction) -> bool:
     return transaction.confirmations < 0 or (transaction.coinbase and transaction.confirmations == 0)
 
 
-def _needed_confirmations(coin: Coin, transaction: WalletTransaction) -> int:
-    if transaction.coinbase:
-        return max(coin.confirmation_count, coin.description.coinbase_maturity)
-    return coin.confirmation_count
-
-
 def _is_tracked(coin: Coin, transaction: WalletTransaction) -> bool:
-    return abs(transaction.confirmations) < max(coin.max_confirmation_count, _needed_confirmations(coin, transaction))
+    return abs(transaction.confirmations) < max(
+        coin.max_confirmation_count, coin.confirmations_needed(coinbase=transaction.coinbase)
+    )
 
 
 def _has_changed(coin: Coin, known: Known, now: WalletTransaction) -> bool:
@@ -269,7 +265,7 @@ def _book_deposits(
             for row in standing
             if row.credited_at is None
             and (transaction := alive.get(row.network_transaction_id)) is not None
-            and transaction.confirmations >= _needed_confirmations(coin, transaction)
+            and transaction.confirmations >= coin.confirmations_needed(coinbase=transaction.coinbase)
             and _amount_is_unchanged(row, transaction, received)
         ],
     )

@@ -54,6 +54,19 @@ def scan(config_file: str) -> None:
         tasks.scan_received(config_file)
 
 
+@cryptoassets.command("audit")
+@CONFIG_FILE
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a finding, a line each.")
+def audit(config_file: str, as_json: bool) -> None:
+    """Recompute every account from its rows and check every rule of the books.
+
+    Each row that does not fit is named. Reads only, and may run beside everything else. Exit code 0 if all is well, 1
+    if not.
+    """
+    with one_sentence():
+        sys.exit(tasks.audit(config_file, as_json=as_json))
+
+
 def main() -> None:
     """Run the command with what the plugins add to it."""
     with one_sentence():

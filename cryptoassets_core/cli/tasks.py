@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -10,6 +14,8 @@ from cryptoassets_core.app import Subsystem
 from cryptoassets_core.configure import Configurator
 from cryptoassets_core.database import shown
 from cryptoassets_core.service.main import DAEMON_SUBSYSTEMS, Service
+from cryptoassets_core.tools.audit import Finding
+from cryptoassets_core.tools.audit import audit as run_audit
 
 
 def initialize_database(config_file: str) -> None:
@@ -21,7 +27,13 @@ def initialize_database(config_file: str) -> None:
 
 def run_daemon(config_file: str) -> int:
     """Run the helper daemon until SIGTERM or Ctrl-C; returns its exit code."""
-    return Service(_read(config_file), DAEMON_SUBSYSTEMS, daemon=True).start()
+    service = Service(_read(config_file), DAEMON_SUBSYSTEMS, daemon=True)
+    code = service.start()
+    if service.left_behind is not None:
+        # The interpreter would wait for the threads that were just given up.
+        logging.shutdown()
+        os._exit(code)
+    return code
 
 
 def scan_received(config_file: str) -> None:
@@ -29,6 +41,27 @@ def scan_received(config_file: str) -> None:
     service = Service(_read(config_file), [Subsystem.database, Subsystem.backend], logging=False)
     updates = service.scan_received()
     click.echo(f"Rescanned {_coins(service)}: {updates} updates.")
+
+
+def audit(config_file: str, *, as_json: bool) -> int:
+    """Check every rule of the books; returns 0 if all is well, 1 if not."""
+    service = Service(_read(config_file), [Subsystem.database], logging=False)
+    service.app.check_tables()
+    found = 0
+    with service.app.open_readonly_session() as session:
+        for _, coin in service.app.coins.all():
+            for finding in run_audit(session, coin):
+                found += 1
+                click.echo(_audit_line(finding, as_json=as_json))
+    if not as_json:
+        click.echo(f"{found} findings." if found else f"All is well in the books of {_coins(service)}.")
+    return 1 if found else 0
+
+
+def _audit_line(finding: Finding, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(asdict(finding))
+    return f"{finding.table} {finding.row_id}: {finding.rule}: {finding.message}"
 
 
 def _read(config_file: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryptoassets_core.coin.description import AddressRules, CoinDescription, Network
-from cryptoassets_core.coin.validate import canonical_address
+from cryptoassets_core.coin.redact import shown
+from cryptoassets_core.coin.validate import AddressValidator, canonical_address
 from cryptoassets_core.errors import BadAddress, ConfigurationError
 from cryptoassets_core.loading import load_class
 from cryptoassets_core.models import (
@@ -37,10 +38,12 @@ class CoinModelDescription:
         account_model_name: str,
         transaction_model_name: str,
         network_transaction_model_name: str,
+        address_validator: AddressValidator | None = None,
     ) -> None:
         """
         :param coin_name: lowercase acronym.
         :param wallet_model_name: dotted path of the class, as all the others.
+        :param address_validator: decides about addresses in place of the coin's address rules.
         """
         self.coin_name = coin_name
         self.wallet_model_name = wallet_model_name
@@ -48,6 +51,7 @@ class CoinModelDescription:
         self.account_model_name = account_model_name
         self.transaction_model_name = transaction_model_name
         self.network_transaction_model_name = network_transaction_model_name
+        self.address_validator = address_validator
 
     @property
     def Wallet(self) -> type[GenericWallet]:  # noqa: N802 - a class, named like one in 2015
@@ -153,12 +157,21 @@ class Coin:
         """The network transaction model."""
         return self.coin_description.NetworkTransaction
 
+    def confirmations_needed(self, *, coinbase: bool) -> int:
+        """Return the confirmations before a deposit is credited; a block reward has to be mature besides."""
+        return max(self.confirmation_count, self.description.coinbase_maturity if coinbase else 0)
+
     def canonical_address(self, address: str) -> str:
         """Return the one form in which an address is stored.
 
         :raises BadAddress: it is no address of this coin's network.
         """
-        return canonical_address(address, self.address_rules)
+        validator = self.coin_description.address_validator
+        if validator is None:
+            return canonical_address(address, self.address_rules)
+        if not validator.validate_address(address, self.testnet):
+            raise BadAddress(shown(str(address)), f"is no {self.name} address for the network {self.network}")
+        return address
 
     def validate_address(self, address: str) -> bool:
         """Tell whether the address belongs to this coin's network."""

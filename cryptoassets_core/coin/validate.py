@@ -6,6 +6,7 @@ spend. The verdict is the same for every string, however strange: its one canoni
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 from cryptoassets_core.coin import base58, bech32
@@ -15,7 +16,17 @@ from cryptoassets_core.coin.description import AddressRules
 from cryptoassets_core.coin.redact import LONGEST_BASE58_ADDRESS, hidden, shown
 from cryptoassets_core.errors import BadAddress
 
-__all__ = ["canonical_address", "decode_base58check", "decode_segwit", "encode_base58check", "encode_segwit"]
+__all__ = [
+    "AddressValidator",
+    "HashAddressValidator",
+    "NetworkCodeAddressValidator",
+    "NullAddressValidator",
+    "canonical_address",
+    "decode_base58check",
+    "decode_segwit",
+    "encode_base58check",
+    "encode_segwit",
+]
 
 #: Both kinds of Base58 address are a hash of 20 bytes.
 _HASH_LENGTH: Final = 20
@@ -117,3 +128,58 @@ def _expected(rules: AddressRules) -> str:
 
 def _listed(numbers: tuple[int, ...]) -> str:
     return ", ".join(map(str, numbers))
+
+
+# --- Validators that a coin of one's own may name -----------------------------------------------------------
+
+
+class AddressValidator(ABC):
+    """Decides whether a text is an address, for coins whose addresses no :py:class:`AddressRules` describe."""
+
+    @abstractmethod
+    def validate_address(self, address: str, testnet: bool) -> bool:
+        """Tell whether the address is good; must not raise.
+
+        :param testnet: the coin is configured for a network whose coins are worthless.
+        """
+
+
+class HashAddressValidator(AddressValidator):
+    """Only looks at the checksum: any Base58Check address of any coin passes, and any segwit address."""
+
+    def validate_address(self, address: str, testnet: bool) -> bool:
+        """Tell whether the checksum is right, on whichever network."""
+        try:
+            text = _plain_text(address)
+            hrp = bech32.find_hrp(text)
+            if hrp is not None:
+                decode_segwit(hrp, text)
+            else:
+                decode_base58check(text)
+        except BadAddress:
+            return False
+        return True
+
+
+class NetworkCodeAddressValidator(AddressValidator):
+    """Goes by the version bytes of two networks."""
+
+    def __init__(self, main: AddressRules, test: AddressRules) -> None:
+        self._main = main
+        self._test = test
+
+    def validate_address(self, address: str, testnet: bool) -> bool:
+        """Tell whether the address belongs to the network."""
+        try:
+            canonical_address(address, self._test if testnet else self._main)
+        except BadAddress:
+            return False
+        return True
+
+
+class NullAddressValidator(AddressValidator):
+    """Lets every text through; for tests and for networks without checksums."""
+
+    def validate_address(self, address: str, testnet: bool) -> bool:
+        """Say yes."""
+        return True

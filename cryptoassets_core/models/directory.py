@@ -11,7 +11,9 @@ from sqlalchemy.orm import Mapped, Query, Session, declared_attr, mapped_column,
 from cryptoassets_core.errors import (
     AddressTakenError,
     BackendError,
+    BackendUnavailableError,
     CannotCreateAddress,
+    LedgerError,
     NameTakenError,
     UnknownRowError,
     WrongWalletError,
@@ -47,6 +49,40 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
         account = self.sibling("account")
         total = select(type_coerce(func.sum(account.balance), Amount(self.coin.decimals)))
         return self.session().scalar(total.where(account.wallet_id == self.id)) or Decimal(0)
+
+    def refresh_account_balance(self, account: GenericAccount) -> Decimal:
+        """Add up an account's rows and see that its balance agrees; nothing is overwritten.
+
+        :returns: the balance, in whole coins.
+        :raises LedgerError: they disagree; ``cryptoassets audit`` tells where.
+        """
+        account_id, row = self._own(account), self.books().transaction
+        paid, received = (
+            select(type_coerce(func.sum(row.c.amount), Amount(self.coin.decimals))).where(
+                row.c[f"{side}_account_id"] == account_id, row.c[f"{side}_entry"].is_not(None)
+            )
+            for side in ("sending", "receiving")
+        )
+        session = self.session()
+        total = (session.scalar(received) or Decimal(0)) - (session.scalar(paid) or Decimal(0))
+        session.refresh(account)
+        if total != account.balance:
+            raise LedgerError(
+                f"account {account_id} has {account.balance:f}, its rows add up to {total:f}; run cryptoassets audit"
+            )
+        return account.balance
+
+    def refresh_total_balance(self) -> Decimal:
+        """Ask the backend what it holds and compare; nothing is overwritten.
+
+        :returns: by how many whole coins the backend holds more than all accounts have: deposits that are not credited
+            and withdrawals that are not broadcast, or coins that were never imported.
+        :raises BackendError: the backend cannot tell.
+        """
+        coin = self.configured_coin()
+        if coin.backend is None:
+            raise BackendUnavailableError(f"this app has no {coin.name} backend; enable Subsystem.backend")
+        return coin.backend.get_backend_balance() - self.balance
 
     @classmethod
     def get_by_id(cls, session: Session, wallet_id: int) -> Self:

@@ -106,8 +106,11 @@ class GenericNetworkTransaction(HasId, CoinModel):
         return deposit, True
 
     def can_be_confirmed(self) -> bool:
-        """Tell whether it is deep enough in the chain for the coin's configured confirmation count."""
-        return self.confirmations >= self.configured_coin().confirmation_count
+        """Tell whether it is deep enough in the chain for the coin's configured confirmation count.
+
+        A block reward has to be mature besides.
+        """
+        return self.confirmations >= self.configured_coin().confirmations_needed(coinbase=self.coinbase)
 
 
 class GenericConfirmationNetworkTransaction(GenericNetworkTransaction):

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
+from sqlalchemy import select
 from sqlalchemy.orm import Query, Session
 
 from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.clock import utc_now
-from cryptoassets_core.errors import InvalidAmountError, LedgerError, UnknownRowError, WrongWalletError
+from cryptoassets_core.errors import BadAddress, InvalidAmountError, LedgerError, UnknownRowError, WrongWalletError
 from cryptoassets_core.ledger.adjustment import adjust_balance, import_balance
 from cryptoassets_core.ledger.batch import transfer_many
+from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits
 from cryptoassets_core.ledger.fee import book_fee
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.transfer import TransferOrder, transfer
@@ -62,6 +64,7 @@ class GenericWallet(WalletDirectory):
         amount: Decimal,
         label: str | None,
         force_external: bool = False,
+        testnet: bool | None = None,
         *,
         idempotency_key: str | None = None,
     ) -> GenericTransaction:
@@ -69,9 +72,10 @@ class GenericWallet(WalletDirectory):
 
         :param amount: whole coins.
         :param force_external: pay over the network even an address of this wallet.
+        :param testnet: whether a test network is meant; refused if the coin is configured otherwise. None: whichever.
         :raises WrongWalletError: the address belongs to another wallet here; use ``force_external``.
         """
-        canonical = self.configured_coin().canonical_address(receiving_address)
+        canonical = self._payable(receiving_address, testnet)
         receiver = None if force_external else self.receiving_address(canonical)
         if receiver is None or receiver.account is None:
             return self.send_external(from_account, canonical, amount, label, idempotency_key=idempotency_key)
@@ -136,6 +140,7 @@ class GenericWallet(WalletDirectory):
         to_address: str,
         amount: Decimal,
         label: str | None,
+        testnet: bool | None = None,
         *,
         idempotency_key: str | None = None,
     ) -> GenericTransaction:
@@ -154,7 +159,7 @@ class GenericWallet(WalletDirectory):
                 f"{amount:f} {self.coin.symbol.upper()} is too little to send over the network, "
                 f"which carries {self.coin.dust:f} or more"
             )
-        payee = self.get_or_create_external_address(to_address)
+        payee = self.get_or_create_external_address(self._payable(to_address, testnet))
         session, books = self._flushed(), self.books()
         order = WithdrawalOrder(
             wallet_id=self._id(),
@@ -241,6 +246,13 @@ class GenericWallet(WalletDirectory):
         )
         return transaction
 
+    def _payable(self, address: str, testnet: bool | None) -> str:
+        coin = self.configured_coin()
+        if testnet is not None and testnet != coin.testnet:
+            meant = "a test network" if testnet else "the main network"
+            raise BadAddress(address, f"is meant for {meant}, but {coin.name} is configured for {coin.network}")
+        return coin.canonical_address(address)
+
     def _transfer(
         self,
         from_account: GenericAccount | int,
@@ -269,6 +281,45 @@ class GenericWallet(WalletDirectory):
             approve(session=session, wallet=self, account=account, address=address, amount=order.amount)
 
     # --- Transactions ---------------------------------------------------------------------------------------
+
+    def deposit(
+        self, ntx: GenericNetworkTransaction, address: str, amount: Decimal
+    ) -> tuple[GenericAccount, GenericTransaction, bool]:
+        """Book what a network transaction pays to one of this wallet's addresses; for backends of one's own.
+
+        To be repeated as ``ntx.confirmations`` grow: the deposit is credited once, when they suffice. The daemon does
+        the same for many at once.
+
+        :param amount: whole coins, all outputs to the address together.
+        :returns: the account, the deposit, and whether it is credited.
+        :raises UnknownRowError: the address is not one of this wallet's.
+        :raises LedgerError: the deposit was reported with another amount before.
+        """
+        amount = check_amount(amount, self.coin.decimals)
+        owner = self.receiving_address(self.configured_coin().canonical_address(address))
+        if owner is None or owner.account is None or owner.account.wallet_id != self._id():
+            raise UnknownRowError(f"wallet {self._id()} has no receiving address {address}")
+        session, books, model = self._flushed(), self.books(), self.sibling("transaction")
+        seen = SeenDeposit(
+            network_transaction_id=ntx.id,
+            address_id=owner.id,
+            account_id=owner.account.id,
+            wallet_id=self._id(),
+            amount=amount,
+        )
+        record_deposits(session, books, [seen])
+        deposit = session.scalars(
+            select(model)
+            .where(model.network_transaction_id == ntx.id, model.address_id == owner.id)
+            .where(model.kind == TransactionKind.DEPOSIT, model.state != TransactionState.REVERSED)
+        ).one()
+        if deposit.amount != amount:
+            raise LedgerError(
+                f"deposit {deposit.id} was reported as {deposit.amount:f} before, now as {amount:f}; it stays as it is"
+            )
+        if ntx.can_be_confirmed() and credit_deposits(session, books, [deposit.id]):
+            session.refresh(deposit)
+        return owner.account, deposit, deposit.credited_at is not None
 
     def get_pending_outgoing_transactions(self) -> Query[GenericTransaction]:
         """Return the query of this wallet's withdrawals that no broadcast carries yet."""

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from sqlalchemy.exc import DBAPIError
 
 from cryptoassets_core.app import WalletNotifySetup
 from cryptoassets_core.backend.base import CoinBackend, TwoStepBackend, Txid
 from cryptoassets_core.backend.transactionupdater import TransactionUpdater
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
-from cryptoassets_core.errors import BackendError, BackendRejectedError, BackendUnavailableError
+from cryptoassets_core.database import cause
+from cryptoassets_core.errors import (
+    BackendError,
+    BackendRejectedError,
+    BackendUnavailableError,
+    CannotResolveDatabaseConflict,
+    OutcomeUnknownError,
+)
 from cryptoassets_core.loading import load_class
 from cryptoassets_core.service.notifyqueue import NotifyQueue
 from cryptoassets_core.tools.broadcast import Broadcaster, wallets_to_broadcast
@@ -21,6 +30,9 @@ from cryptoassets_core.walletnotify.base import IncomingTransactionRunnable, Not
 
 logger = logging.getLogger(__name__)
 
+#: What more than one job may find out, and the next success of any job disproves.
+_SHARED_CAUSES = ("backend", "database")
+
 
 @dataclass(slots=True)
 class CoinHealth:
@@ -28,8 +40,13 @@ class CoinHealth:
 
     #: When the backend last answered.
     last_success_at: datetime | None = None
-    #: What is wrong now, None if nothing is.
-    problem: str | None = None
+    #: What is wrong now: in the backend, in the database, or in a job by its name.
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong now, None if nothing is."""
+        return "; ".join(dict.fromkeys(self.problems.copy().values())) or None
 
 
 class CoinWorker:
@@ -64,15 +81,18 @@ class CoinWorker:
         :raises BackendRejectedError: the backend refuses us for good, or serves another network.
         :raises ConfigurationError: the notification channel cannot be opened.
         """
-        try:
-            self._check_backend()
-        except BackendUnavailableError as error:
-            self._trouble(error)
-        self._queue.start()
+        # First what fails at once if it fails.
         if self._handler is not None:
             self._handler.start()
         else:
             logger.warning("%s: no walletnotify is configured: deposits show with the next block only", self.coin.name)
+        try:
+            self._check_backend()
+        except BackendRejectedError:
+            raise
+        except BackendError as error:
+            self._trouble("backend", str(error))
+        self._queue.start()
 
     def stop(self) -> None:
         """Close the notification channel and finish what is under way."""
@@ -80,9 +100,12 @@ class CoinWorker:
             self._handler.stop()
         self._queue.stop()
 
-    def is_alive(self) -> bool:
-        """Tell whether notifications are still taken and looked at."""
-        return self._queue.is_alive() and (self._handler is None or self._handler.is_alive())
+    def components(self) -> dict[str, bool]:
+        """Return whether notifications are still taken, and whether they are looked at."""
+        alive = {f"{self.coin.name} notification queue": self._queue.is_alive()}
+        if self._handler is not None:
+            alive[f"{self.coin.name} walletnotify"] = self._handler.is_alive()
+        return alive
 
     def poll(self) -> None:
         """Follow the chain; the first time also without a new block, to find what happened while nobody looked."""
@@ -95,14 +118,14 @@ class CoinWorker:
             logger.info("%s: caught up with the chain, %s updates", self.coin.name, events)
             return events
 
-        self._attempt(work)
+        self._attempt("poll", work)
 
     def look_at(self, txids: Sequence[Txid]) -> bool:
         """Look at notified transactions.
 
         :returns: False if that was not possible now.
         """
-        return self._attempt(lambda: self.updater.handle_wallet_notifies(txids))
+        return self._attempt("walletnotify", lambda: self.updater.handle_wallet_notifies(txids))
 
     def broadcast(self) -> None:
         """Send the withdrawals of each wallet."""
@@ -116,47 +139,55 @@ class CoinWorker:
                 Broadcaster(wallet, self._resolver, backend, coin=self.coin).do_broadcasts().count for wallet in wallets
             )
 
-        self._attempt(work)
+        self._attempt("broadcast", work)
 
-    def _attempt(self, work: Callable[[], int]) -> bool:
-        """Do work that writes events, and keep book of whether the backend allows it."""
+    def _attempt(self, job: str, work: Callable[[], int]) -> bool:
+        """Do work that writes events, and keep book of what stands in its way.
+
+        :returns: False if it should be tried again soon.
+        """
         try:
             self._check_backend()
             events = work()
+        except (BackendUnavailableError, OutcomeUnknownError) as error:
+            self._trouble("backend", str(error))
+            return False
         except BackendError as error:
-            self._trouble(error)
+            self._trouble(job, str(error))
+            return False
+        except DBAPIError as error:
+            self._trouble("database", f"the database refused: {cause(error)}")
+            return False
+        except CannotResolveDatabaseConflict as error:
+            self._trouble("database", str(error))
             return False
         except Exception as error:
-            # A job that raised would be dropped by its scheduler or end its thread; the next try may succeed.
-            logger.exception("%s: unexpected trouble", self.coin.name)
-            self.health.problem = f"unexpected {type(error).__name__}; the log has the details"
-            return False
-        self._all_well()
+            # A job that raised would end its thread. What failed so may always fail, and others wait behind it: the
+            # next poll looks at everything again.
+            logger.exception("%s: unexpected trouble in %s", self.coin.name, job)
+            self.health.problems[job] = f"{job} failed with {type(error).__name__}; the log has the details"
+            self._caught_up = False
+            return True
+        self._all_well(job)
         if events:
             self._on_events()
         return True
 
     def _check_backend(self) -> None:
-        if self._checked:
-            return
-        try:
+        if not self._checked:
             self._backend.check()
-        except BackendRejectedError as error:
-            self._trouble(error)
-            raise
-        self._checked = True
-        logger.info("%s: connected to the backend on network %s", self.coin.name, self.coin.network)
+            self._checked = True
+            logger.info("%s: connected to the backend on network %s", self.coin.name, self.coin.network)
 
-    def _trouble(self, error: BackendError) -> None:
-        problem = str(error)
-        if problem != self.health.problem:  # told once, not at every try
+    def _trouble(self, what: str, problem: str) -> None:
+        if problem not in self.health.problems.copy().values():  # told once, not at every try
             logger.warning("%s: %s", self.coin.name, problem)
-        self.health.problem = problem
+        self.health.problems[what] = problem
 
-    def _all_well(self) -> None:
-        if self.health.problem is not None:
-            logger.info("%s: the backend works again", self.coin.name)
-        self.health.problem = None
+    def _all_well(self, job: str) -> None:
+        for mended in (job, *_SHARED_CAUSES):
+            if self.health.problems.pop(mended, None) is not None:
+                logger.info("%s: the %s works again", self.coin.name, mended)
         self.health.last_success_at = utc_now()
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from cryptoassets_core import __version__
@@ -30,13 +32,16 @@ EXIT_UNCLEAN = 2
 #: How often the components are looked after.
 MONITOR_SECONDS = 1.0
 
+#: How long work that is under way may take to end when the daemon stops.
+STOP_SECONDS = 40.0
+
 #: What the daemon runs.
 DAEMON_SUBSYSTEMS = tuple(Subsystem)
 
 
 def splash_version() -> None:
     """Log which version runs."""
-    logger.info("cryptoassets-core %s", __version__)
+    logger.info("cryptoassets-core %s: the daemon is ready", __version__)
 
 
 class Service:
@@ -62,13 +67,16 @@ class Service:
         """
         if logging:
             Configurator.setup_startup(config)
-        splash_version()
         self.app = CryptoAssetsApp(subsystems)
         self.daemon = daemon
         Configurator(self.app, self).load_from_dict(config)
         self.app.setup_session()
         self.broadcast_period = self.app.service_settings.broadcast_period
-        self.scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
+        # Late is better than not at all: without a grace time of None a busy machine would skip runs.
+        self.scheduler = BackgroundScheduler(
+            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+        self.scheduler.add_listener(self._on_job_end, EVENT_JOB_ERROR | EVENT_JOB_EXECUTED)
         self.dispatcher = EventDispatcher(self.app.conflict_resolver, self.app.event_handler_registry.get_all())
         self.workers = {
             name: CoinWorker(
@@ -82,7 +90,11 @@ class Service:
             if coin.backend is not None
         }
         self.status_server: StatusServer | None = None
-        self._stopping = threading.Event()
+        #: Which component was busy for too long when the daemon stopped, None if none was.
+        self.left_behind: str | None = None
+        self._job_problems: dict[str, str] = {}
+        # Of all ways to wait only this one may be woken from a signal handler: its put() is reentrant.
+        self._stop_requests: SimpleQueue[str] = SimpleQueue()
 
     # --- Tasks of their own ---------------------------------------------------------------------------------
 
@@ -108,7 +120,7 @@ class Service:
     def start(self) -> int:
         """Run until told to stop.
 
-        :returns: the exit code: 0 after a clean stop, 2 after a component died.
+        :returns: the exit code: 0 after a clean stop, 2 after a component died or did not end in time.
         :raises CryptoAssetsError: it cannot run as configured.
         """
         self.app.check_tables()
@@ -117,20 +129,22 @@ class Service:
         if self.daemon:
             self.setup_sigterm()
         try:
-            self.app.plugins.manager.hook.cryptoassets_service_startup(service=self)
+            self.app.plugins.call("cryptoassets_service_startup", service=self)
             self._start_components()
-            unclean = not self.run_thread_monitor()
+            splash_version()
+            well = self.run_thread_monitor()
         finally:
             self.shutdown()
-        return EXIT_UNCLEAN if unclean else EXIT_CLEAN
+        logger.info("the daemon has stopped")
+        return EXIT_CLEAN if well and self.left_behind is None else EXIT_UNCLEAN
 
     def _start_components(self) -> None:
+        # First what opens ports: they may be in use, and nothing has begun then.
         self.start_status_server()
-        self.dispatcher.start()
         self.setup_incoming_notifications()
+        self.dispatcher.start()
         self._add_jobs()
         self.scheduler.start()
-        logger.info("the daemon is ready")
 
     def start_status_server(self) -> None:
         """Serve the status pages, where they are configured."""
@@ -150,8 +164,7 @@ class Service:
         signal.signal(signal.SIGINT, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        logger.info("%s: stopping", signal.Signals(number).name)
-        self._stopping.set()
+        self._stop_requests.put(signal.Signals(number).name)
 
     def _add_jobs(self) -> None:
         now = utc_now()
@@ -162,15 +175,35 @@ class Service:
             ):
                 self.scheduler.add_job(work, "interval", seconds=seconds, id=f"{name}-{job}", next_run_time=now)
 
+    def _on_job_end(self, event: JobExecutionEvent) -> None:
+        """Keep book of jobs that raised; the scheduler logs them and runs them again."""
+        if event.exception is None:
+            self._job_problems.pop(event.job_id, None)
+        else:
+            job = self.scheduler.get_job(event.job_id)
+            name = job.name if job is not None else event.job_id
+            self._job_problems[event.job_id] = (
+                f"the job {name} failed with {type(event.exception).__name__}; the log has the details"
+            )
+
+    def problems(self) -> list[str]:
+        """Return what is wrong beside the coins, a sentence each."""
+        sinks = [f"event sink {name}: {problem}" for name, problem in self.dispatcher.problems().items()]
+        return [*self._job_problems.copy().values(), *sinks]
+
     def run_thread_monitor(self) -> bool:
         """Wait until told to stop.
 
         :returns: False if a component died.
         """
-        while not self._stopping.wait(MONITOR_SECONDS):
-            if not self.check_threads():
-                return False
-        return True
+        while self.check_threads():
+            try:
+                reason = self._stop_requests.get(timeout=MONITOR_SECONDS)
+            except Empty:
+                continue
+            logger.info("%s: the daemon stops", reason)
+            return True
+        return False
 
     def check_threads(self) -> bool:
         """Tell whether every component is alive, and log which one is not."""
@@ -181,7 +214,7 @@ class Service:
 
     def components(self) -> dict[str, bool]:
         """Return whether each component is alive."""
-        alive = {f"{name} walletnotify": worker.is_alive() for name, worker in self.workers.items()}
+        alive = {name: living for worker in self.workers.values() for name, living in worker.components().items()}
         alive["event dispatcher"] = self.dispatcher.is_alive()
         alive["scheduler"] = self.scheduler.running
         if self.status_server is not None:
@@ -190,22 +223,34 @@ class Service:
 
     def stop(self) -> None:
         """Ask the daemon to end; :py:meth:`start` returns soon after."""
-        self._stopping.set()
+        self._stop_requests.put("asked to")
 
     def shutdown(self) -> None:
-        """Stop all components, in the order in which work flows."""
-        self._stopping.set()
-        steps = [("walletnotify", worker.stop) for worker in self.workers.values()]
-        if self.scheduler.running:
-            steps.append(("scheduler", self.scheduler.shutdown))
-        steps.append(("event dispatcher", self.dispatcher.stop))
-        if self.status_server is not None:
-            steps.append(("status server", self.status_server.stop))
-        steps.append(("plugins", lambda: self.app.plugins.manager.hook.cryptoassets_service_shutdown(service=self)))
-        steps.append(("connections", self.app.close))
-        for name, step in steps:
+        """Stop all components, and leave behind what is busy for too long: at the next start it is taken up again."""
+        self.left_behind = "everything"
+        stopper = threading.Thread(target=self._stop_components, name="stopper", daemon=True)
+        stopper.start()
+        stopper.join(STOP_SECONDS)
+        if self.left_behind is not None:
+            logger.error("%s is still busy after %s seconds and is cut off", self.left_behind, STOP_SECONDS)
+
+    def _stop_components(self) -> None:
+        """Stop one after the other, in the order in which work flows."""
+        for name, stop in self._stop_steps():
+            self.left_behind = name
             try:
-                step()
+                stop()
             except Exception:
                 logger.exception("%s did not stop well", name)
-        logger.info("the daemon has stopped")
+        self.left_behind = None
+
+    def _stop_steps(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        for name, worker in self.workers.items():
+            yield f"{name} walletnotify", worker.stop
+        if self.scheduler.running:
+            yield "scheduler", self.scheduler.shutdown
+        yield "event dispatcher", self.dispatcher.stop
+        if self.status_server is not None:
+            yield "status server", self.status_server.stop
+        yield "plugins", lambda: self.app.plugins.call("cryptoassets_service_shutdown", service=self)
+        yield "connections", self.app.close

@@ -40,11 +40,12 @@ class NotifyQueue:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is under way and forget the rest."""
+        """Finish what is under way and forget the rest; the start-up rescan finds it."""
         self._stopping.set()
         with self._news:
             self._news.notify()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def is_alive(self) -> bool:
         """Tell whether the worker runs."""

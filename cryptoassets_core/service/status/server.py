@@ -23,7 +23,7 @@ class StatusServer(BackgroundHTTPServer):
 
 def make_wsgi_app(service: Service) -> Flask:
     """Return the web application."""
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
 
     @app.get("/")
     def overview() -> str:
