@@ -53,9 +53,14 @@ class SimnetBackend(TwoStepBackend):
     def __init__(self, coin: CoinDescription, network: Network, options: SimnetOptions) -> None:
         """Take the options; the file is opened, or made, by the first call.
 
-        :raises ConfigurationError: the fee has more decimals than the coin.
+        :raises ConfigurationError: it is to simulate the main network, or the fee has more decimals than the coin.
         """
         super().__init__(coin, network, options)
+        if network == "main":
+            # Nobody has a key for a simulated address: what somebody really sent there would be lost.
+            raise ConfigurationError(
+                f"coins.{coin.symbol}: simnet simulates no main network, whose addresses look real; set network: regtest"
+            )
         self.path = options.path
         try:
             self._fee_minor = to_minor_units(options.fee, coin.decimals)
@@ -152,12 +157,6 @@ class SimnetBackend(TwoStepBackend):
             if self._file is None:
                 self._file = ChainFile.open_or_create(self.path, self.coin, network=self.network)
                 logger.warning("%s runs on a SIMULATED network, %s: no real coins move", self.coin.symbol, self.path)
-                if self.network == "main":
-                    logger.warning(
-                        "%s: nobody has a key for the simulated addresses of the main network, and real coins sent "
-                        "to them are lost; configure a test network",
-                        self.coin.symbol,
-                    )
             return self._file
 
 

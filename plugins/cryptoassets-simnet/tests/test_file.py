@@ -17,7 +17,12 @@ import pytest
 
 from cryptoassets_core.coin.description import AddressRules, CoinDescription
 from cryptoassets_core.coin.validate import canonical_address
-from cryptoassets_core.errors import BackendRejectedError, BackendUnavailableError, InvalidAmountError
+from cryptoassets_core.errors import (
+    BackendRejectedError,
+    BackendUnavailableError,
+    ConfigurationError,
+    InvalidAmountError,
+)
 from cryptoassets_simnet import ChainFileError, ChainMismatchError, Simnet, SimnetError
 from cryptoassets_simnet.backend import SimnetBackend, SimnetOptions
 
@@ -36,15 +41,11 @@ def test_the_backend_makes_the_file_and_says_that_it_is_a_simulation(
     assert "btc runs on a SIMULATED network" in record.getMessage()
 
 
-def test_simulated_addresses_of_the_main_network_are_warned_of(
-    coin: CoinDescription, path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_main_network_is_not_simulated_because_its_addresses_look_real(coin: CoinDescription, path: Path) -> None:
     real = replace(coin, networks={"main": AddressRules(p2pkh=(0,), p2sh=(5,), bech32_hrp="bc")})
-    backend = SimnetBackend(real, "main", SimnetOptions(path=path))
-    with caplog.at_level(logging.WARNING):
-        backend.check()
-    backend.close()
-    assert "nobody has a key" in caplog.text
+    with pytest.raises(ConfigurationError, match="set network: regtest"):
+        SimnetBackend(real, "main", SimnetOptions(path=path))
+    assert not path.exists()
 
 
 def test_another_coin_or_network_is_refused(simnet: Simnet, coin: CoinDescription, path: Path) -> None:
