@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 import click
+from rich.console import Console
 
 from cryptoassets_core.app import Subsystem
 from cryptoassets_core.configure import Configurator
@@ -48,11 +49,13 @@ def audit(config_file: str, *, as_json: bool) -> int:
     service = Service(_read(config_file), [Subsystem.database], logging=False)
     service.app.check_tables()
     found = 0
+    console = Console(stderr=True)  # what goes to stdout may be read by a program
     with service.app.open_readonly_session() as session:
-        for _, coin in service.app.coins.all():
-            for finding in run_audit(session, coin):
-                found += 1
-                click.echo(_audit_line(finding, as_json=as_json))
+        for name, coin in service.app.coins.all():
+            with console.status(f"Auditing the books of {name}"):
+                for finding in run_audit(session, coin):
+                    found += 1
+                    click.echo(_audit_line(finding, as_json=as_json))
     if not as_json:
         click.echo(f"{found} findings." if found else f"All is well in the books of {_coins(service)}.")
     return 1 if found else 0

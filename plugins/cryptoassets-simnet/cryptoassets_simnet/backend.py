@@ -59,7 +59,7 @@ class SimnetBackend(TwoStepBackend):
         if network == "main":
             # Nobody has a key for a simulated address: what somebody really sent there would be lost.
             raise ConfigurationError(
-                f"coins.{coin.symbol}: simnet simulates no main network, whose addresses look real; set network: regtest"
+                f"coins.{coin.symbol}: simnet simulates no main network, its addresses look real; set network: regtest"
             )
         self.path = options.path
         try:
