@@ -80,6 +80,9 @@ def _parse(url: str) -> URL:
     if parsed.host is not None and "@" in parsed.host:
         # The rest of a password would be taken for the host, and the driver would name it in its errors.
         raise ConfigurationError("database.url: there are two @ in the URL; write an @ of a password as %40")
+    if parsed.drivername == "postgresql":
+        # SQLAlchemy 2.1 would take psycopg 3, which is not what we install.
+        return parsed.set(drivername="postgresql+psycopg2")
     return parsed
 
 
