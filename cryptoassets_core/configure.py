@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging.config
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cryptoassets_core.app import CryptoAssetsApp, Subsystem, WalletNotifySetup
@@ -16,7 +15,15 @@ from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.event.base import EventSink, EventSinkOptions
 from cryptoassets_core.loading import load_class
 from cryptoassets_core.plugins import options_of
-from cryptoassets_core.settings import CoinSettings, DatabaseSettings, Settings, expand_environment, read_yaml, validate
+from cryptoassets_core.settings import (
+    CoinSettings,
+    DatabaseSettings,
+    Settings,
+    at,
+    expand_environment,
+    read_yaml,
+    validate,
+)
 from cryptoassets_core.utils.dictutil import MergeError, merge_dict
 from cryptoassets_core.walletnotify.base import WalletNotifyOptions
 
@@ -94,7 +101,7 @@ class Configurator:
         """Add a coin to the app."""
         models = settings.models or self.app.plugins.coin(symbol, where=f"coins.{symbol}").models
         backend_data = dict(settings.backend or {})
-        with _at(f"coins.{symbol}"):
+        with at(f"coins.{symbol}"):
             coin = Coin(
                 self.setup_model(models),
                 max_confirmation_count=_max_confirmation_count(settings, backend_data),
@@ -139,12 +146,12 @@ class Configurator:
         walletnotify = options.pop("walletnotify", None)
         if walletnotify is not None:
             self.setup_walletnotify(coin, walletnotify)
-        with _at(path):
+        with at(path):
             options_model, factory = load_class(kind.options, BackendOptions), load_class(kind.factory, CoinBackend)
         validated = validate(options_model, options, path=path, also=["walletnotify"])
         if not self.app.is_enabled(Subsystem.backend):
             return None
-        with _at(path):
+        with at(path):
             return factory(coin.description, coin.network, validated)
 
     def setup_walletnotify(self, coin: Coin, data: Any) -> None:
@@ -167,7 +174,7 @@ class Configurator:
             kind = self.app.plugins.event_sink(name, where=path)
             validated = validate(load_class(kind.options, EventSinkOptions), options, path=path)
             if self.app.is_enabled(Subsystem.event_handler_registry):
-                with _at(path):
+                with at(path):
                     sink = load_class(kind.factory, EventSink)(sink_name, validated)
                 self.app.event_handler_registry.register(sink_name, sink)
 
@@ -202,15 +209,6 @@ class Configurator:
             below = error.__cause__
             reason = f" ({below.strerror})" if isinstance(below, OSError) and below.strerror else ""
             raise ConfigurationError(f"service.logging: {error}{reason}") from error
-
-
-@contextmanager
-def _at(path: str) -> Iterator[None]:
-    """Name the section of the configuration by which a plugin refuses to work."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{path}: {error}") from error
 
 
 def _max_confirmation_count(settings: CoinSettings, backend_data: dict[str, Any]) -> int:

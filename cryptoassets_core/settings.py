@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 
 import yaml
@@ -14,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from cryptoassets_core.coin.description import Network
 from cryptoassets_core.coin.registry import DEFAULT_CONFIRMATION_COUNT, DEFAULT_MAX_CONFIRMATION_COUNT
-from cryptoassets_core.errors import ConfigurationError
+from cryptoassets_core.errors import BackendRejectedError, ConfigurationError
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -201,6 +202,18 @@ def validate(model: type[M], data: Mapping[str, Any], *, path: str = "", also: I
         problem = min(problems, key=lambda each: each["type"] != "extra_forbidden")
         where = ".".join([part for part in [path] if part] + [str(part) for part in problem["loc"]])
         raise ConfigurationError(f"{where}: {_sentence(model, problem, also)}") from None
+
+
+@contextmanager
+def at(path: str) -> Iterator[None]:
+    """Name the section of the configuration by which something refuses to work.
+
+    :raises ConfigurationError: in place of another one without the place, or of a backend's definite no.
+    """
+    try:
+        yield
+    except (ConfigurationError, BackendRejectedError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error
 
 
 def _sentence(model: type[BaseModel], problem: Mapping[str, Any], also: Iterable[str]) -> str:

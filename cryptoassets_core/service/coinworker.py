@@ -17,13 +17,13 @@ from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.database import cause
 from cryptoassets_core.errors import (
     BackendError,
-    BackendRejectedError,
     BackendUnavailableError,
     CannotResolveDatabaseConflict,
     OutcomeUnknownError,
 )
 from cryptoassets_core.loading import load_class
 from cryptoassets_core.service.notifyqueue import NotifyQueue
+from cryptoassets_core.settings import at
 from cryptoassets_core.tools.broadcast import Broadcaster, wallets_to_broadcast
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 from cryptoassets_core.walletnotify.base import IncomingTransactionRunnable, Notify
@@ -78,20 +78,20 @@ class CoinWorker:
     def start(self) -> None:
         """Open the notification channel.
 
-        :raises BackendRejectedError: the backend refuses us for good, or serves another network.
-        :raises ConfigurationError: the notification channel cannot be opened.
+        :raises ConfigurationError: it cannot be opened, or the backend refuses us for good or serves another network.
         """
-        # First what fails at once if it fails.
+        path = f"coins.{self.coin.name}.backend"
         if self._handler is not None:
-            self._handler.start()
-        else:
-            logger.warning("%s: no walletnotify is configured: deposits show with the next block only", self.coin.name)
+            with at(f"{path}.walletnotify"):
+                self._handler.start()
         try:
-            self._check_backend()
-        except BackendRejectedError:
-            raise
+            with at(path):
+                self._check_backend()
         except BackendError as error:
+            # It may come up, or answer with something better, later.
             self._trouble("backend", str(error))
+        if self._handler is None:
+            logger.warning("%s: no walletnotify is configured: deposits show with the next block only", self.coin.name)
         self._queue.start()
 
     def stop(self) -> None:

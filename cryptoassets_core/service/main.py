@@ -21,6 +21,7 @@ from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.event.dispatcher import EventDispatcher
 from cryptoassets_core.service.coinworker import CoinWorker
 from cryptoassets_core.service.status.server import StatusServer
+from cryptoassets_core.settings import at
 from cryptoassets_core.tools.receivescan import scan
 
 logger = logging.getLogger(__name__)
@@ -151,7 +152,8 @@ class Service:
         settings = self.app.status_server
         if settings is not None and self.app.is_enabled(Subsystem.status_server):
             self.status_server = StatusServer(settings, self)
-            self.status_server.start()
+            with at("status_server"):
+                self.status_server.start()
 
     def setup_incoming_notifications(self) -> None:
         """Open the notification channels."""
