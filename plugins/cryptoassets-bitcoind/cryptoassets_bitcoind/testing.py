@@ -79,7 +79,6 @@ class RegtestNode:
         self.datadir = Path(tempfile.mkdtemp(prefix="cryptoassets-regtest-"))
         self._options = [*options] + ([f"-walletnotify={walletnotify}"] if walletnotify else [])
         self._process: subprocess.Popen[bytes] | None = None
-        self._clients: dict[str | None, RpcClient] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -147,9 +146,6 @@ class RegtestNode:
 
     def close(self) -> None:
         """End the daemon if it runs, and remove its directory."""
-        for client in self._clients.values():
-            client.close()
-        self._clients.clear()
         if self._process is not None:
             self.stop()
         shutil.rmtree(self.datadir, ignore_errors=True)
@@ -163,7 +159,12 @@ class RegtestNode:
 
     def rpc(self, method: str, *params: object, wallet: str | None = None) -> object:
         """Call the daemon, or one of its wallets where a wallet is meant and there are several."""
-        return self._client(wallet).call(method, *params)
+        # A connection for each call: a kept one may be closed by the daemon in the moment in which it is used again.
+        client = RpcClient(Endpoint.parse(self.url(wallet)), timeout=60)
+        try:
+            return client.call(method, *params)
+        finally:
+            client.close()
 
     def create_wallet(self, name: str) -> str:
         """Make a wallet and return its URL; it is loaded again after restarts."""
@@ -194,11 +195,6 @@ class RegtestNode:
         if self._process is None:
             raise RegtestError(f"{DAEMON} is not running; call start() first")
         return self._process
-
-    def _client(self, wallet: str | None) -> RpcClient:
-        if wallet not in self._clients:
-            self._clients[wallet] = RpcClient(Endpoint.parse(self.url(wallet)), timeout=60)
-        return self._clients[wallet]
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], *, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
