@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Any
 
 from sqlalchemy import Engine, MetaData, inspect
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from cryptoassets_core.coin.registry import CoinRegistry
 from cryptoassets_core.database import READ_ONLY, opening, shown
@@ -108,7 +108,7 @@ class CryptoAssetsApp:
 
     def open_session(self) -> Session:
         """Return a new session that may write; the caller commits and closes it."""
-        return sessionmaker(self._engine(), info=self._session_info())()
+        return Session(self._engine(), info=self._session_info())
 
     def open_readonly_session(self) -> Session:
         """Return a new session that cannot write and disturbs nobody."""
@@ -118,7 +118,7 @@ class CryptoAssetsApp:
             engine = self._engine().execution_options(
                 **{READ_ONLY: True, "postgresql_readonly": True, "postgresql_deferrable": True}
             )
-        return sessionmaker(engine, info=self._session_info())()
+        return Session(engine, info=self._session_info())
 
     def create_tables(self) -> None:
         """Create the tables that are missing, of all configured coins.

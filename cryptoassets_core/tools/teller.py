@@ -8,28 +8,17 @@ READ COMMITTED, where an account that everybody pays into is a short queue and n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.ledger.batch import transfer_many
-from cryptoassets_core.ledger.transfer import TransferOrder, transfer
+from cryptoassets_core.ledger.transfer import Receipt, TransferOrder, transfer_for_receipt
 from cryptoassets_core.ledger.withdrawal import cancel_withdrawal
 from cryptoassets_core.names import check_label, check_name
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
 ISOLATION_LEVEL = "READ COMMITTED"
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a transfer came to; amounts in whole coins."""
-
-    transaction_id: int
-    sending_balance_after: Decimal
-    receiving_balance_after: Decimal
 
 
 class Teller:
@@ -45,12 +34,9 @@ class Teller:
         :raises LedgerError: as :py:meth:`~cryptoassets_core.models.GenericWallet.send_internal`.
         """
         check_label(order.label)
-
-        def work(session: Session) -> Receipt:
-            done = transfer(session, self._books, order)
-            return Receipt(done.id, done.sending_balance_after, done.receiving_balance_after)
-
-        return self._resolver.run(work, isolation_level=ISOLATION_LEVEL)
+        return self._resolver.run(
+            lambda session: transfer_for_receipt(session, self._books, order), isolation_level=ISOLATION_LEVEL
+        )
 
     def send_internal_many(self, wallet_id: int, orders: Sequence[TransferOrder]) -> list[int]:
         """Make many transfers, all or none; returns their transaction ids."""
