@@ -100,10 +100,13 @@ def _sqlite_engine(url: URL, *, echo: bool) -> Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # Without it REPLACE deletes rows past the triggers that forbid it. Source: sqlite.org, "ON CONFLICT".
+        connection.execute("PRAGMA recursive_triggers = ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         read_only = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql(f"PRAGMA query_only = {int(read_only)}")
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine

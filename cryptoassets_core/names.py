@@ -1,16 +1,20 @@
-"""Names and labels that people give to things."""
+"""Names and labels that people give to things, and the numbers that rows have."""
 
 from __future__ import annotations
 
 import unicodedata
 
-from cryptoassets_core.errors import InvalidNameError
+from cryptoassets_core.errors import InvalidNameError, UnknownRowError
 
 #: Characters that a name or label may have; the width of its column.
 MAX_LENGTH = 255
 
-#: Unicode categories that cannot be stored or would break a line: control characters and lone surrogates.
-_REFUSED_CATEGORIES = frozenset({"Cc", "Cs"})
+#: Unicode categories that cannot be stored or would break a line: control characters, lone surrogates, separators of
+#: lines and paragraphs.
+_REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+#: The largest running number that a database counts to.
+_MAX_ID = 2**63 - 1
 
 
 def check_name(value: str, what: str) -> str:
@@ -34,3 +38,17 @@ def check_name(value: str, what: str) -> str:
 def check_label(label: str | None) -> str | None:
     """Let through a transaction's label, which may be left out; see :py:func:`check_name`."""
     return None if label is None else check_name(label, "a transaction's label")
+
+
+def check_id(value: object, what: str) -> int:
+    """Let through a row's number that the database can look up.
+
+    :param what: what is numbered, for the message.
+    :raises UnknownRowError: it can be no row's number.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UnknownRowError(f"{what} is named by a number, not by {type(value).__name__}")
+    if not 0 < value <= _MAX_ID:
+        shown = value if abs(value) <= 2 * _MAX_ID else "of so many digits"
+        raise UnknownRowError(f"there is no {what} {shown}; numbers go from 1 to {_MAX_ID}")
+    return value

@@ -64,11 +64,13 @@ def adjust_balance(
     :param amount: whole coins, more than zero.
     :param direction: give to the account, or take from it.
     :returns: the transaction; the earlier one if the idempotency key was used for the same adjustment before.
-    :raises LedgerError: one person wants to do it alone.
+    :raises LedgerError: one person wants to do it alone, or the direction is none.
     :raises NotEnoughAccountBalance: the account has less than is to be taken.
     """
     for value, what in ((reason, "a reason"), (created_by, "a creator"), (approved_by, "an approver")):
         check_name(value, what)
+    if direction not in ("credit", "debit"):
+        raise LedgerError("the direction of an adjustment must be 'credit' or 'debit'")
     if created_by.strip().casefold() == approved_by.strip().casefold():
         raise LedgerError(f"an adjustment needs two people: {created_by!r} cannot approve what they created")
     return _book(

@@ -14,11 +14,10 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, String, insert, literal, select, type_coerce, update
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.amounts import MAX_MINOR_UNITS, check_amount, from_minor_units, to_minor_units
+from cryptoassets_core.amounts import check_amount, from_minor_units, to_minor_units
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import (
     CryptoAssetsError,
-    InvalidAmountError,
     NotEnoughAccountBalance,
     SameAccount,
     UnknownRowError,
@@ -26,11 +25,11 @@ from cryptoassets_core.errors import (
 )
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.idempotency import check_same
-from cryptoassets_core.ledger.posting import bring_up_to_date
+from cryptoassets_core.ledger.posting import bring_up_to_date, check_room
 from cryptoassets_core.ledger.rowset import amount_type, rowset
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.transfer import TransferOrder
-from cryptoassets_core.names import check_name
+from cryptoassets_core.names import check_id, check_label, check_name
 
 
 @dataclass(slots=True)
@@ -78,7 +77,8 @@ def transfer_many(session: Session, books: Books, *, wallet_id: int, orders: Seq
 
 
 @contextmanager
-def _item(place: int, total: int) -> Iterator[None]:
+def naming_item(place: int, total: int) -> Iterator[None]:
+    """Have an error of the block tell which transfer of a batch it is about."""
     try:
         yield
     except CryptoAssetsError as error:
@@ -90,10 +90,15 @@ def _item(place: int, total: int) -> Iterator[None]:
 def _checked_amounts(books: Books, orders: Sequence[TransferOrder]) -> list[int]:
     amounts = []
     for place, order in enumerate(orders):
-        with _item(place, len(orders)):
+        with naming_item(place, len(orders)):
             amounts.append(to_minor_units(check_amount(order.amount, books.coin.decimals), books.coin.decimals))
+            for account_id in (order.sending_account_id, order.receiving_account_id):
+                check_id(account_id, f"{books.coin.symbol} account")
+            check_label(order.label)
             if order.sending_account_id == order.receiving_account_id:
-                raise SameAccount(f"account {order.sending_account_id} cannot send to itself")
+                raise SameAccount(
+                    f"account {order.sending_account_id} cannot send to itself; name another receiving account"
+                )
             if order.idempotency_key is not None:
                 check_name(order.idempotency_key, "an idempotency key")
     return amounts
@@ -131,11 +136,14 @@ def _lock(session: Session, books: Books, wallet_id: int, orders: Sequence[Trans
     wallets = {row.id: row.wallet_id for row in rows}
     for place, order in enumerate(orders):
         for account_id in (order.sending_account_id, order.receiving_account_id):
-            with _item(place, len(orders)):
+            with naming_item(place, len(orders)):
                 if account_id not in wallets:
                     raise UnknownRowError(f"there is no {books.coin.symbol} account {account_id}")
                 if wallets[account_id] != wallet_id:
-                    raise WrongWalletError(f"account {account_id} belongs to wallet {wallets[account_id]}")
+                    raise WrongWalletError(
+                        f"{books.coin.symbol} account {account_id} belongs to wallet {wallets[account_id]}, "
+                        f"not to wallet {wallet_id}"
+                    )
     return {row.id: _Account(row.id, int(row.balance), row.entries) for row in rows}
 
 
@@ -148,7 +156,7 @@ def _plan(
 ) -> _Plan:
     plan = _Plan()
     for place, (order, amount) in enumerate(zip(orders, amounts, strict=True)):
-        with _item(place, len(orders)):
+        with naming_item(place, len(orders)):
             if _is_repeat(books, place, order, orders, plan, earlier):
                 continue
             sender, receiver = accounts[order.sending_account_id], accounts[order.receiving_account_id]
@@ -156,14 +164,18 @@ def _plan(
             if available < amount and not order.overdraft:
                 raise NotEnoughAccountBalance(
                     account_id=sender.id,
-                    needed=order.amount,
+                    needed=from_minor_units(amount, books.coin.decimals),
                     available=from_minor_units(available, books.coin.decimals),
                     symbol=books.coin.symbol,
                 )
+            check_room(
+                books,
+                account_id=receiver.id,
+                balance=from_minor_units(receiver.balance + receiver.change, books.coin.decimals),
+                amount=from_minor_units(amount, books.coin.decimals),
+            )
             sending_entry, sending_after = sender.move(-amount)
             receiving_entry, receiving_after = receiver.move(amount)
-            if receiving_after > MAX_MINOR_UNITS:
-                raise InvalidAmountError(f"account {receiver.id} would hold more than the database can")
         plan.legs[place] = (sender.id, sending_entry)
         plan.rows.append(
             (
@@ -206,6 +218,7 @@ def _is_repeat(
             "kind": (getattr(before, "kind", TransactionKind.INTERNAL), TransactionKind.INTERNAL),
             "sending_account_id": (before.sending_account_id, order.sending_account_id),
             "receiving_account_id": (before.receiving_account_id, order.receiving_account_id),
+            "address_id": (before.address_id, order.address_id),
             "amount": (before.amount, check_amount(order.amount, books.coin.decimals)),
             "label": (before.label, order.label),
         },

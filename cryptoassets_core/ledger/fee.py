@@ -8,10 +8,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.clock import utc_now
+from cryptoassets_core.errors import LedgerError, WrongWalletError
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.posting import debit, post
-from cryptoassets_core.ledger.states import AccountKind, TransactionKind, TransactionState
+from cryptoassets_core.ledger.states import AccountKind, NetworkTransactionType, TransactionKind, TransactionState
 from cryptoassets_core.ledger.upsert import insert_missing
 
 
@@ -32,7 +34,11 @@ def book_fee(session: Session, books: Books, *, wallet_id: int, network_transact
 
     :param amount: whole coins.
     :returns: the transaction.
+    :raises WrongWalletError: the broadcast is not one of this wallet's.
+    :raises LedgerError: its fee is booked already.
     """
+    amount = check_amount(amount, books.coin.decimals)
+    _check_broadcast(session, books, wallet_id=wallet_id, network_transaction_id=network_transaction_id)
     account_id = fee_account_id(session, books, wallet_id=wallet_id)
     return post(
         session,
@@ -45,3 +51,29 @@ def book_fee(session: Session, books: Books, *, wallet_id: int, network_transact
         credited_at=utc_now(),
         sending=debit(session, books, account_id=account_id, amount=amount, allow_overdraft=True),
     )
+
+
+def _check_broadcast(session: Session, books: Books, *, wallet_id: int, network_transaction_id: int) -> None:
+    transaction, network = books.transaction, books.network_transaction
+    ours = session.scalar(
+        select(network.c.id)
+        .where(
+            network.c.id == network_transaction_id,
+            network.c.transaction_type == NetworkTransactionType.BROADCAST,
+            network.c.wallet_id == wallet_id,
+        )
+        # Whoever books it as well waits here, and then finds it booked.
+        .with_for_update()
+    )
+    if ours is None:
+        raise WrongWalletError(f"network transaction {network_transaction_id} is no broadcast of wallet {wallet_id}")
+    booked = session.scalar(
+        select(transaction.c.id).where(
+            transaction.c.network_transaction_id == network_transaction_id,
+            transaction.c.kind == TransactionKind.NETWORK_FEE,
+        )
+    )
+    if booked is not None:
+        raise LedgerError(
+            f"the fee of network transaction {network_transaction_id} is booked already, by transaction {booked}"
+        )

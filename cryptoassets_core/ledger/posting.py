@@ -7,7 +7,8 @@ cannot deadlock and nothing is written before all is known to be possible.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -17,11 +18,12 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
-from cryptoassets_core.amounts import check_amount
+from cryptoassets_core.amounts import MAX_MINOR_UNITS, check_amount, from_minor_units
 from cryptoassets_core.clock import utc_now
-from cryptoassets_core.errors import NotEnoughAccountBalance, UnknownRowError, WrongWalletError
+from cryptoassets_core.errors import InvalidAmountError, NotEnoughAccountBalance, UnknownRowError, WrongWalletError
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.rowset import amount_type, minor, rowset
+from cryptoassets_core.names import check_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +37,19 @@ class Leg:
     balance_after: Decimal
 
 
-def lock_accounts(session: Session, books: Books, *, wallet_id: int, account_ids: Iterable[int]) -> None:
+def lock_accounts(
+    session: Session, books: Books, *, wallet_id: int, account_ids: Iterable[int]
+) -> Mapping[int, Decimal]:
     """Lock accounts until the transaction ends, and see that they belong to the wallet.
 
+    :returns: what each account has, whole coins.
     :raises UnknownRowError: an account does not exist.
     :raises WrongWalletError: an account belongs to another wallet.
     """
     account = books.account
-    wanted = sorted(set(account_ids))
+    wanted = sorted({check_id(account_id, f"{books.coin.symbol} account") for account_id in account_ids})
     locked = session.execute(
-        select(account.c.id, account.c.wallet_id)
+        select(account.c.id, account.c.wallet_id, account.c.balance)
         .where(account.c.id.in_(wanted))
         .order_by(account.c.id)
         .with_for_update(key_share=True)
@@ -58,6 +63,36 @@ def lock_accounts(session: Session, books: Books, *, wallet_id: int, account_ids
                 f"{books.coin.symbol} account {account_id} belongs to wallet {wallet_of[account_id]}, "
                 f"not to wallet {wallet_id}"
             )
+    return {row.id: row.balance for row in locked}
+
+
+def check_room(books: Books, *, account_id: int, balance: Decimal, amount: Decimal) -> None:
+    """See that an account can hold what it is about to get.
+
+    :raises InvalidAmountError: the sum is more than the column can hold.
+    """
+    if balance + amount > most(books):
+        raise InvalidAmountError(
+            f"account {account_id} would hold more than the database can, which is {most(books):f} "
+            f"{books.coin.symbol.upper()}"
+        )
+
+
+def most(books: Books) -> Decimal:
+    """Return the whole coins that one account can hold."""
+    return from_minor_units(MAX_MINOR_UNITS, books.coin.decimals)
+
+
+@contextmanager
+def all_or_nothing(session: Session) -> Iterator[None]:
+    """Undo what the block wrote if it raises: its caller may catch the error, go on and commit."""
+    try:
+        with session.begin_nested():
+            yield
+    except BaseException:
+        # What the block has loaded may be of rows that are undone, whose numbers SQLite gives away again.
+        session.expire_all()
+        raise
 
 
 def debit(session: Session, books: Books, *, account_id: int, amount: Decimal, allow_overdraft: bool = False) -> Leg:
@@ -99,6 +134,7 @@ def credit_many(session: Session, books: Books, credits: Sequence[tuple[int, Dec
 
     :param credits: account id and whole coins of each entry.
     :returns: the legs, in the order given.
+    :raises InvalidAmountError: an account would hold more than the database can.
     """
     account = books.account
     totals: dict[int, Decimal] = {}
@@ -112,13 +148,14 @@ def credit_many(session: Session, books: Books, credits: Sequence[tuple[int, Dec
         {"account_id": BigInteger, "total": amount_type(books), "n": Integer},
         [(account_id, minor(books, total), counts[account_id]) for account_id, total in sorted(totals.items())],
     )
-    if len(totals) > 1:
-        session.execute(
-            select(account.c.id)
-            .join(given, account.c.id == given.c.account_id)
-            .order_by(account.c.id)
-            .with_for_update(key_share=True, of=account)
-        ).all()
+    # In id order, and before anything is written: what an account cannot hold must not be noticed half-way.
+    for row in session.execute(
+        select(account.c.id, account.c.balance)
+        .join(given, account.c.id == given.c.account_id)
+        .order_by(account.c.id)
+        .with_for_update(key_share=True, of=account)
+    ).all():
+        check_room(books, account_id=row.id, balance=row.balance, amount=totals[row.id])
     balance = account.c.balance + given.c.total
     rows = session.execute(
         update(account)

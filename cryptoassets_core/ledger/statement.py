@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.ledger.books import Books
+from cryptoassets_core.names import check_id
 
 #: Entries of a page, unless asked otherwise.
 PAGE = 50
@@ -35,7 +36,12 @@ def account_statement(
     """Return a page of an account's history; two index look-ups, however long the history is.
 
     :param before: the last entry of the page before, None for the newest.
+    :param limit: entries of the page, at least 1.
+    :raises UnknownRowError: there can be no such entry, or no such number of entries.
     """
+    check_id(limit, "page of entries in the number of")
+    if before is not None:
+        check_id(before, "entry")
     model = books.models["transaction"]
     lines = []
     for side, sign in (("sending", -1), ("receiving", 1)):

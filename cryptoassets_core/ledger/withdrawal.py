@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.util import identity_key
 
 from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.clock import utc_now
@@ -17,7 +18,7 @@ from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.idempotency import earlier_transaction
 from cryptoassets_core.ledger.posting import credit, debit, lock_accounts, post
 from cryptoassets_core.ledger.states import NetworkTransactionState, TransactionKind, TransactionState
-from cryptoassets_core.names import MAX_LENGTH
+from cryptoassets_core.names import MAX_LENGTH, check_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,10 @@ def fail_withdrawal(session: Session, books: Books, *, transaction_id: int, reas
     :returns: the refund, a transaction of its own.
     :raises LedgerError: it is signed, sent or refunded already.
     """
-    return _refund(session, books, transaction_id, TransactionState.FAILED, reason)
+    refund = _refund(session, books, transaction_id, TransactionState.FAILED, reason)
+    if refund is None:
+        raise LedgerError(f"transaction {transaction_id} has failed and is refunded already")
+    return refund
 
 
 def cancel_withdrawal(session: Session, books: Books, *, wallet_id: int, transaction_id: int, reason: str) -> Any:
@@ -108,6 +112,7 @@ def cancel_withdrawal(session: Session, books: Books, *, wallet_id: int, transac
     :raises UnknownRowError: the wallet has no such withdrawal.
     :raises LedgerError: it is too late.
     """
+    check_id(transaction_id, "withdrawal")
     transaction = books.transaction
     found = session.execute(
         select(transaction.c.state, transaction.c.wallet_id).where(
@@ -116,35 +121,31 @@ def cancel_withdrawal(session: Session, books: Books, *, wallet_id: int, transac
     ).one_or_none()
     if found is None or found.wallet_id != wallet_id:
         raise UnknownRowError(f"wallet {wallet_id} has no withdrawal {transaction_id}")
-    if found.state == TransactionState.CANCELLED:
+    refund = None
+    if found.state != TransactionState.CANCELLED:
+        refund = _refund(session, books, transaction_id, TransactionState.CANCELLED, reason)
+    if refund is None:
         model = books.models["transaction"]
-        return session.scalars(
+        refund = session.scalars(
             select(model).where(model.answers_id == transaction_id, model.kind == TransactionKind.REFUND)
         ).one()
-    return _refund(session, books, transaction_id, TransactionState.CANCELLED, reason)
+    return refund
 
 
-def _refund(session: Session, books: Books, transaction_id: int, state: TransactionState, reason: str) -> Any:
-    _see_that_it_is_not_signed(session, books, transaction_id)
+def _refund(session: Session, books: Books, transaction_id: int, state: TransactionState, reason: str) -> Any | None:
+    """Give up a withdrawal and refund it.
+
+    :returns: the refund; None if somebody else has brought it to that state meanwhile.
+    """
     transaction = books.transaction
-    ended = session.execute(
-        update(transaction)
-        .where(
-            transaction.c.id == transaction_id,
-            transaction.c.kind == TransactionKind.WITHDRAWAL,
-            transaction.c.state == TransactionState.PENDING,
-        )
-        .values(state=state, network_transaction_id=None)
-        .returning(
-            transaction.c.wallet_id,
-            transaction.c.sending_account_id,
-            transaction.c.amount,
-        )
-    ).one_or_none()
-    if ended is None:
+    while (ended := _end(session, books, transaction_id, state)) is None:
         now = session.scalar(select(transaction.c.state).where(transaction.c.id == transaction_id))
-        raise LedgerError(f"transaction {transaction_id} cannot be refunded: it is {now or 'unknown'}, not pending")
-    loaded = session.get(books.models["transaction"], transaction_id)
+        if now == state:
+            return None
+        if now != TransactionState.PENDING:
+            raise LedgerError(f"transaction {transaction_id} cannot be refunded: it is {now or 'unknown'}, not pending")
+        # It is still pending, but was bundled after we looked; look again.
+    loaded = session.identity_map.get(identity_key(books.models["transaction"], transaction_id))
     if loaded is not None:
         session.expire(loaded)
     return post(
@@ -161,14 +162,43 @@ def _refund(session: Session, books: Books, transaction_id: int, state: Transact
     )
 
 
-def _see_that_it_is_not_signed(session: Session, books: Books, transaction_id: int) -> None:
-    """Lock the broadcast that carries a withdrawal, if one does: signed bytes may be on the network any time."""
+def _end(session: Session, books: Books, transaction_id: int, state: TransactionState) -> Any | None:
+    """Move a pending withdrawal to its end if the broadcast that we looked at, or none, still carries it."""
+    transaction = books.transaction
+    carrier_id = _unsigned_carrier(session, books, transaction_id)
+    return session.execute(
+        update(transaction)
+        .where(
+            transaction.c.id == transaction_id,
+            transaction.c.kind == TransactionKind.WITHDRAWAL,
+            transaction.c.state == TransactionState.PENDING,
+            # A broadcast may have taken it up, and been signed, since we looked.
+            transaction.c.network_transaction_id.is_not_distinct_from(carrier_id),
+        )
+        .values(state=state, network_transaction_id=None)
+        .returning(
+            transaction.c.wallet_id,
+            transaction.c.sending_account_id,
+            transaction.c.amount,
+        )
+    ).one_or_none()
+
+
+def _unsigned_carrier(session: Session, books: Books, transaction_id: int) -> int | None:
+    """Lock the broadcast that carries a withdrawal, if one does: signed bytes may be on the network any time.
+
+    :returns: the broadcast's id.
+    :raises LedgerError: it is signed.
+    """
     transaction, network = books.transaction, books.network_transaction
-    state = session.scalar(
-        select(network.c.state)
+    carrier = session.execute(
+        select(network.c.id, network.c.state)
         .join(transaction, transaction.c.network_transaction_id == network.c.id)
         .where(transaction.c.id == transaction_id)
         .with_for_update(of=network)
-    )
-    if state not in (None, NetworkTransactionState.COLLECTED):
+    ).one_or_none()
+    if carrier is None:
+        return None
+    if carrier.state != NetworkTransactionState.COLLECTED:
         raise LedgerError(f"transaction {transaction_id} cannot be refunded: it is signed and may be on the network")
+    return int(carrier.id)

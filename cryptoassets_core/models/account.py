@@ -6,13 +6,13 @@ import secrets
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, UniqueConstraint, func, select, type_coerce
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from cryptoassets_core.ledger.statement import PAGE, StatementLine, account_statement
 from cryptoassets_core.ledger.states import AccountKind
 from cryptoassets_core.models.base import CoinModel, HasId, HasTimes
-from cryptoassets_core.models.types import Amount, enum_column_type
+from cryptoassets_core.models.types import Amount, enum_column_type, read_total, select_total
 
 if TYPE_CHECKING:
     from cryptoassets_core.models.address import GenericAddress
@@ -80,8 +80,8 @@ class GenericAccount(HasId, HasTimes, CoinModel):
         """Return the whole coins that are on their way in and not yet credited."""
         deposit, network = self.sibling("transaction"), self.sibling("network_transaction")
         incoming = (
-            select(type_coerce(func.sum(deposit.amount), Amount(self.coin.decimals)))
+            select_total(deposit.amount)
             .join(network, deposit.network_transaction_id == network.id)
             .where(deposit.receiving_account_id == self.id, deposit.is_uncredited_deposit(), network.confirmations >= 0)
         )
-        return self.session().scalar(incoming) or Decimal(0)
+        return read_total(self.session(), incoming, self.coin.decimals)

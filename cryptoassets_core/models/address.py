@@ -6,13 +6,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, String, func, or_, select, text, type_coerce
+from sqlalchemy import ForeignKey, Index, String, or_, text
 from sqlalchemy.orm import Mapped, Query, declared_attr, mapped_column, relationship
 
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.models.base import CoinModel, HasId, HasTimes
-from cryptoassets_core.models.types import Amount, UTCDateTime
+from cryptoassets_core.models.types import Amount, UTCDateTime, read_total, select_total
 
 if TYPE_CHECKING:
     from cryptoassets_core.models.account import GenericAccount
@@ -87,7 +87,7 @@ class GenericAddress(HasId, HasTimes, CoinModel):
         transaction, network = self.sibling("transaction"), self.sibling("network_transaction")
         deep_enough = network.confirmations >= max(confirmations, 0)
         query = (
-            select(type_coerce(func.sum(transaction.amount), Amount(self.coin.decimals)))
+            select_total(transaction.amount)
             .outerjoin(network, transaction.network_transaction_id == network.id)
             .where(
                 transaction.address_id == self.id,
@@ -98,4 +98,4 @@ class GenericAddress(HasId, HasTimes, CoinModel):
                 ),
             )
         )
-        return self.session().scalar(query) or Decimal(0)
+        return read_total(self.session(), query, self.coin.decimals)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import Select, String, func, select, type_coerce
+from sqlalchemy import Select, String, select
 from sqlalchemy.orm import Mapped, Query, Session, declared_attr, mapped_column, relationship
 
 from cryptoassets_core.errors import (
@@ -21,8 +21,8 @@ from cryptoassets_core.errors import (
 from cryptoassets_core.ledger.fee import fee_account_id
 from cryptoassets_core.ledger.upsert import insert_missing
 from cryptoassets_core.models.base import CoinModel, HasId, HasTimes
-from cryptoassets_core.models.types import Amount
-from cryptoassets_core.names import check_name
+from cryptoassets_core.models.types import read_total, select_total
+from cryptoassets_core.names import check_id, check_name
 
 if TYPE_CHECKING:
     from cryptoassets_core.models.account import GenericAccount
@@ -47,8 +47,8 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
     def balance(self) -> Decimal:
         """What all accounts have together, in whole coins, added up when asked for."""
         account = self.sibling("account")
-        total = select(type_coerce(func.sum(account.balance), Amount(self.coin.decimals)))
-        return self.session().scalar(total.where(account.wallet_id == self.id)) or Decimal(0)
+        total = select_total(account.balance).where(account.wallet_id == self.id)
+        return read_total(self.session(), total, self.coin.decimals)
 
     def refresh_account_balance(self, account: GenericAccount) -> Decimal:
         """Add up an account's rows and see that its balance agrees; nothing is overwritten.
@@ -56,15 +56,16 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
         :returns: the balance, in whole coins.
         :raises LedgerError: they disagree; ``cryptoassets audit`` tells where.
         """
-        account_id, row = self._own(account), self.books().transaction
+        account = self._own(account)
+        account_id, row = account.id, self.books().transaction
         paid, received = (
-            select(type_coerce(func.sum(row.c.amount), Amount(self.coin.decimals))).where(
+            select_total(row.c.amount).where(
                 row.c[f"{side}_account_id"] == account_id, row.c[f"{side}_entry"].is_not(None)
             )
             for side in ("sending", "receiving")
         )
         session = self.session()
-        total = (session.scalar(received) or Decimal(0)) - (session.scalar(paid) or Decimal(0))
+        total = read_total(session, received, self.coin.decimals) - read_total(session, paid, self.coin.decimals)
         session.refresh(account)
         if total != account.balance:
             raise LedgerError(
@@ -90,7 +91,7 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
 
         :raises UnknownRowError: there is none of that id.
         """
-        wallet = session.get(cls, wallet_id)
+        wallet = session.get(cls, check_id(wallet_id, f"{cls.coin.symbol} wallet"))
         if wallet is None:
             raise UnknownRowError(f"there is no {cls.coin.symbol} wallet {wallet_id}")
         return wallet
@@ -158,7 +159,7 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
     # --- Addresses ------------------------------------------------------------------------------------------
 
     def create_receiving_address(
-        self, account: GenericAccount, label: str | None = None, automatic_label: bool = False
+        self, account: GenericAccount | int, label: str | None = None, automatic_label: bool = False
     ) -> GenericAddress:
         """Ask the backend for a new address whose deposits go to the account.
 
@@ -167,7 +168,10 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
         """
         if label is None and not automatic_label:
             raise CannotCreateAddress("a receiving address needs a label; give one or set automatic_label=True")
-        self._own(account)
+        if label is not None:
+            # Before the backend is asked: an address that it made could not be taken back.
+            check_name(label, "an address's label")
+        account = self._own(account)
         coin = self.configured_coin()
         if coin.backend is None:
             raise CannotCreateAddress(
@@ -180,13 +184,13 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
             raise CannotCreateAddress(f"no {coin.name} address could be made: {error}") from error
         return self.add_address(account, backend_label if label is None else label, address)
 
-    def add_address(self, account: GenericAccount, label: str, address: str) -> GenericAddress:
+    def add_address(self, account: GenericAccount | int, label: str, address: str) -> GenericAddress:
         """Enter an address that the backend's wallet has already as a receiving address of the account.
 
         :raises BadAddress: it is no address of this coin's network.
         :raises AddressTakenError: it is a receiving address already.
         """
-        self._own(account)
+        account = self._own(account)
         check_name(label, "an address's label")
         canonical = self.configured_coin().canonical_address(address)
         taken = self.receiving_address(canonical)
@@ -248,15 +252,18 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
     def _account_id(self, account: GenericAccount | int) -> int:
         """Return an account's id; that it belongs to this wallet is for the ledger to see."""
         if isinstance(account, int) and not isinstance(account, bool):
-            return account
+            return check_id(account, f"{self.coin.symbol} account")
         if not isinstance(account, self.sibling("account")):
             raise WrongWalletError(f"{account!r} is not an account of a {self.coin.symbol} wallet")
         if account.id is None:
             self.session().flush()
         return int(account.id)
 
-    def _own(self, account: GenericAccount) -> int:
+    def _own(self, account: GenericAccount | int) -> GenericAccount:
         account_id = self._account_id(account)
-        if account.wallet_id != self._id():
-            raise WrongWalletError(f"account {account_id} belongs to wallet {account.wallet_id}, not to {self.id}")
-        return account_id
+        owned: GenericAccount | None = self.session().get(self.sibling("account"), account_id)
+        if owned is None:
+            raise UnknownRowError(f"there is no {self.coin.symbol} account {account_id}")
+        if owned.wallet_id != self._id():
+            raise WrongWalletError(f"account {account_id} belongs to wallet {owned.wallet_id}, not to {self.id}")
+        return owned

@@ -59,12 +59,14 @@ def _statements(table: str, dialect: str) -> list[str]:
             f"CREATE TRIGGER {table}_keep BEFORE UPDATE ON {table} WHEN {_violation('IS NOT')} BEGIN {refuse}; END",
             f"CREATE TRIGGER {table}_keep_all BEFORE DELETE ON {table} BEGIN {refuse}; END",
         ]
+    refused = f"EXECUTE FUNCTION {table}_refuse()"
     return [
         f"""CREATE OR REPLACE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE EXCEPTION '{_refusal(table)}' USING ERRCODE = 'integrity_constraint_violation'; END $$""",
         f"""CREATE TRIGGER {table}_keep BEFORE UPDATE ON {table} FOR EACH ROW
-        WHEN ({_violation("IS DISTINCT FROM")}) EXECUTE FUNCTION {table}_refuse()""",
-        f"CREATE TRIGGER {table}_keep_all BEFORE DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_refuse()",
+        WHEN ({_violation("IS DISTINCT FROM")}) {refused}""",
+        f"CREATE TRIGGER {table}_keep_all BEFORE DELETE ON {table} FOR EACH ROW {refused}",
+        f"CREATE TRIGGER {table}_keep_table BEFORE TRUNCATE ON {table} FOR EACH STATEMENT {refused}",
     ]
 
 

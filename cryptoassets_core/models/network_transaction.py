@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column, relati
 
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType
+from cryptoassets_core.ledger.upsert import insert_missing
 from cryptoassets_core.models.base import CoinModel, HasId
 from cryptoassets_core.models.types import Amount, UTCDateTime, enum_column_type
 
@@ -90,20 +91,19 @@ class GenericNetworkTransaction(HasId, CoinModel):
     @classmethod
     def get_or_create_deposit(cls, session: Session, txid: str) -> tuple[GenericNetworkTransaction, bool]:
         """Return the incoming network transaction of that hash, and whether it was made just now."""
-        deposit = session.scalar(
-            select(cls).where(cls.txid == txid, cls.transaction_type == NetworkTransactionType.DEPOSIT)
-        )
+        wanted = select(cls).where(cls.txid == txid, cls.transaction_type == NetworkTransactionType.DEPOSIT)
+        deposit = session.scalar(wanted)
         if deposit is not None:
             return deposit, False
-        deposit = cls(
-            txid=txid,
-            transaction_type=NetworkTransactionType.DEPOSIT,
-            state=NetworkTransactionState.LIVE,
-            confirmations=0,
-            tracked=True,
-        )
-        session.add(deposit)
-        return deposit, True
+        row = {
+            "txid": txid,
+            "transaction_type": NetworkTransactionType.DEPOSIT,
+            "state": NetworkTransactionState.LIVE,
+            "confirmations": 0,
+            "tracked": True,
+        }
+        insert_missing(session, cls.books().network_transaction, [row])
+        return session.scalars(wanted).one(), True
 
     def can_be_confirmed(self) -> bool:
         """Tell whether it is deep enough in the chain for the coin's configured confirmation count.

@@ -7,7 +7,20 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Enum, Integer, Numeric
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Enum,
+    Integer,
+    Numeric,
+    Select,
+    func,
+    select,
+    type_coerce,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from cryptoassets_core.amounts import BIGINT_DECIMALS, from_minor_units, to_minor_units
@@ -45,6 +58,22 @@ class Amount(TypeDecorator[Decimal]):
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Decimal | None:
         """To whole coins."""
         return None if value is None else from_minor_units(int(value), self.decimals)
+
+
+#: Sums are taken in two parts, because SQLite cannot add up beyond 64 bits.
+_PART = 10**9
+
+
+def select_total(amount: InstrumentedAttribute[Decimal] | ColumnElement[Decimal]) -> Select[int, int]:
+    """Return the query that adds up a column of amounts; narrow it, then :py:func:`read_total`."""
+    minor = type_coerce(amount, BigInteger)
+    return select(func.sum(minor // _PART), func.sum(minor % _PART))
+
+
+def read_total(session: Session, query: Select[int, int], decimals: int) -> Decimal:
+    """Return the whole coins that a query of :py:func:`select_total` adds up, exact beyond any column's width."""
+    large, small = session.execute(query).one()
+    return from_minor_units(int(large or 0) * _PART + int(small or 0), decimals)
 
 
 class UTCDateTime(TypeDecorator[datetime]):

@@ -14,9 +14,10 @@ from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import BadAddress, InvalidAmountError, LedgerError, UnknownRowError, WrongWalletError
 from cryptoassets_core.ledger.adjustment import adjust_balance, import_balance
-from cryptoassets_core.ledger.batch import transfer_many
+from cryptoassets_core.ledger.batch import naming_item, transfer_many
 from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits
 from cryptoassets_core.ledger.fee import book_fee
+from cryptoassets_core.ledger.posting import all_or_nothing
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.transfer import TransferOrder, transfer
 from cryptoassets_core.ledger.withdrawal import (
@@ -27,7 +28,7 @@ from cryptoassets_core.ledger.withdrawal import (
 )
 from cryptoassets_core.models.base import SESSION_APPROVE
 from cryptoassets_core.models.directory import WalletDirectory
-from cryptoassets_core.names import check_label, check_name
+from cryptoassets_core.names import check_id, check_label, check_name
 
 if TYPE_CHECKING:
     from cryptoassets_core.models.account import GenericAccount
@@ -121,17 +122,19 @@ class GenericWallet(WalletDirectory):
         :raises LedgerError: as for a single transfer; ``item`` tells which one was refused, and nothing is written.
         """
         session, wallet_id = self._flushed(), self._id()
-        orders = [
-            TransferOrder(
-                wallet_id=wallet_id,
-                sending_account_id=self._account_id(order.from_account),
-                receiving_account_id=self._account_id(order.to_account),
-                amount=order.amount,
-                label=check_label(order.label),
-                idempotency_key=order.idempotency_key,
-            )
-            for order in transfers
-        ]
+        orders = []
+        for place, order in enumerate(transfers):
+            with naming_item(place, len(transfers)):
+                orders.append(
+                    TransferOrder(
+                        wallet_id=wallet_id,
+                        sending_account_id=self._account_id(order.from_account),
+                        receiving_account_id=self._account_id(order.to_account),
+                        amount=order.amount,
+                        label=order.label,
+                        idempotency_key=order.idempotency_key,
+                    )
+                )
         return transfer_many(session, self.books(), wallet_id=wallet_id, orders=orders)
 
     def send_external(
@@ -159,20 +162,21 @@ class GenericWallet(WalletDirectory):
                 f"{amount:f} {self.coin.symbol.upper()} is too little to send over the network, "
                 f"which carries {self.coin.dust:f} or more"
             )
-        payee = self.get_or_create_external_address(self._payable(to_address, testnet))
+        address, account_id = self._payable(to_address, testnet), self._account_id(from_account)
         session, books = self._flushed(), self.books()
-        order = WithdrawalOrder(
-            wallet_id=self._id(),
-            account_id=self._account_id(from_account),
-            address_id=payee.id,
-            amount=amount,
-            label=check_label(label),
-            idempotency_key=idempotency_key,
-        )
-        transaction: GenericTransaction | None = earlier_withdrawal(session, books, order)
-        if transaction is None:
-            transaction = reserve_withdrawal(session, books, order)
-            self._ask_for_approval(session, order, payee.address)
+        with all_or_nothing(session):
+            order = WithdrawalOrder(
+                wallet_id=self._id(),
+                account_id=account_id,
+                address_id=self.get_or_create_external_address(address).id,
+                amount=amount,
+                label=check_label(label),
+                idempotency_key=idempotency_key,
+            )
+            transaction: GenericTransaction | None = earlier_withdrawal(session, books, order)
+            if transaction is None:
+                transaction = reserve_withdrawal(session, books, order)
+                self._ask_for_approval(session, order, address)
         return transaction
 
     def cancel_withdrawal(self, transaction: GenericTransaction | int, reason: str = "cancelled") -> GenericTransaction:
@@ -185,7 +189,7 @@ class GenericWallet(WalletDirectory):
             self._flushed(),
             self.books(),
             wallet_id=self._id(),
-            transaction_id=transaction if isinstance(transaction, int) else transaction.id,
+            transaction_id=check_id(getattr(transaction, "id", transaction), "withdrawal"),
             reason=check_name(reason, "the reason of a cancellation"),
         )
         return refund
@@ -341,7 +345,7 @@ class GenericWallet(WalletDirectory):
 
         :raises LedgerError: it is not a deposit or broadcasted withdrawal of this wallet.
         """
-        transaction = self.session().get(self.sibling("transaction"), transaction_id)
+        transaction = self.session().get(self.sibling("transaction"), check_id(transaction_id, "transaction"))
         if transaction is None or transaction.wallet_id != self.id:
             raise UnknownRowError(f"wallet {self.id} has no transaction {transaction_id}")
         if transaction.state == TransactionState.PROCESSED:

@@ -64,11 +64,25 @@ def _accounts(session: Session, coin: Coin) -> Iterator[Finding]:
     waiting = next(histories, None)
     for row in _stream(session, select(account).order_by(account.c.id)):
         legs: Iterator[Any] = iter(())
+        while waiting is not None and waiting[0] < row.id:
+            yield from _without_account(coin, waiting)
+            waiting = next(histories, None)
         if waiting is not None and waiting[0] == row.id:
             legs = waiting[1]
         yield from _account(coin, row, legs)
         if waiting is not None and waiting[0] == row.id:
             waiting = next(histories, None)
+    while waiting is not None:
+        yield from _without_account(coin, waiting)
+        waiting = next(histories, None)
+
+
+def _without_account(coin: Coin, history: tuple[int, Iterator[Any]]) -> Iterator[Finding]:
+    account_id, legs = history
+    for leg in legs:
+        yield Finding(
+            coin.name, "account", f"{coin.name}_transaction", leg.id, f"its account {account_id} does not exist"
+        )
 
 
 def _legs(coin: Coin) -> Any:

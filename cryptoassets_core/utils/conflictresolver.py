@@ -69,14 +69,25 @@ class ConflictResolver:
     :ivar stats: how many calls ended in ``success``, met ``retries`` and ``errors``, and stayed ``unresolved``.
     """
 
-    def __init__(self, session_factory: Callable[[], Session], retries: int = 3) -> None:
+    def __init__(
+        self,
+        session_factory: Callable[[], Session],
+        retries: int = 3,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
         """
         :param session_factory: makes a session for each try.
         :param retries: how often work is replayed before giving up.
+        :param sleep: waits for some seconds.
+        :param uniform: draws a number between two others.
         """
         self.session_factory = session_factory
         self.retries = retries
         self.stats: Counter[str] = Counter(success=0, retries=0, errors=0, unresolved=0)
+        self._sleep, self._uniform = sleep, uniform
+        self._counting = threading.Lock()
         self._joined = threading.local()
 
     @classmethod
@@ -132,20 +143,20 @@ class ConflictResolver:
         conflict: Exception | None = None
         for attempt in range(retries + 1):
             if attempt:
-                self.stats["retries"] += 1
-                time.sleep(_pause_seconds(attempt))
+                self._count("retries")
+                self._sleep(self._pause_seconds(attempt))
             try:
                 with self._session(isolation_level) as session:
                     result = work(session)
             except Exception as error:
                 if not self.is_retryable_exception(error):
-                    self.stats["errors"] += 1
+                    self._count("errors")
                     raise
                 conflict = error
             else:
-                self.stats["success"] += 1
+                self._count("success")
                 return result
-        self.stats["unresolved"] += 1
+        self._count("unresolved")
         raise CannotResolveDatabaseConflict(
             f"the database refused the transaction {retries + 1} times because others were changing the same rows; "
             "nothing was written"
@@ -170,7 +181,11 @@ class ConflictResolver:
     def _current(self) -> Session | None:
         return getattr(self._joined, "session", None)
 
+    def _count(self, outcome: str) -> None:
+        # Adding is reading and writing, and many threads may share a resolver.
+        with self._counting:
+            self.stats[outcome] += 1
 
-def _pause_seconds(attempt: int) -> float:
-    """Full jitter: any time up to a limit that doubles, so that rivals do not meet again."""
-    return random.uniform(0, min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311 - not a secret
+    def _pause_seconds(self, attempt: int) -> float:
+        """Full jitter: any time up to a limit that doubles, so that rivals do not meet again."""
+        return self._uniform(0, min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt))
