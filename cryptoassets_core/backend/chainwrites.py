@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Integer, String, select, update
+from sqlalchemy import BigInteger, Integer, String, case, func, select, true, update
 from sqlalchemy.orm import Session
 
+from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.backend.base import BlockHash, ChainChanges, Txid, WalletTransaction
+from cryptoassets_core.backend.chainevents import transaction_updates
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
-from cryptoassets_core.event.events import NewEvent, txupdate
+from cryptoassets_core.errors import InvalidAmountError
 from cryptoassets_core.event.outbox import record
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
@@ -65,9 +67,28 @@ def read_sync_state(session: Session, books: Books) -> SyncState:
     return SyncState(row.checkpoint, row.tip) if row is not None else SyncState(None, None)
 
 
-def write_sync_state(session: Session, books: Books, changes: ChainChanges) -> None:
-    """Move the checkpoint; belongs in the same database transaction as the last of what it covers."""
-    _take_turn(session, books)
+def take_turn(session: Session, books: Books) -> SyncState:
+    """Keep every other follower of the coin waiting until the session ends, and return how far the last one came."""
+    state = books.sync_state
+    insert_missing(session, state, [{"id": 1}])
+    row = session.execute(select(state.c.checkpoint, state.c.tip).with_for_update()).one()
+    return SyncState(row.checkpoint, row.tip)
+
+
+def write_sync_state(session: Session, coin: Coin, changes: ChainChanges) -> None:
+    """Move the checkpoint; belongs in the same database transaction as the last of what it covers.
+
+    What is deep enough ceases to be followed here and nowhere else. Above the checkpoint all is followed, and what
+    leaves the chain below it is listed; if one ended before the other began, a double spend in between would be missed.
+    """
+    books = coin.wallet_model.books()
+    network = books.network_transaction
+    enough = case(
+        (network.c.coinbase, _followed_depth(coin, coinbase=True)), else_=_followed_depth(coin, coinbase=False)
+    )
+    session.execute(
+        update(network).where(network.c.tracked, func.abs(network.c.confirmations) >= enough).values(tracked=False)
+    )
     session.execute(
         update(books.sync_state).values(checkpoint=changes.checkpoint, tip=changes.tip, synced_at=utc_now())
     )
@@ -84,16 +105,17 @@ def apply_transactions(
 ) -> int:
     """Write network transactions as the backend sees them now: record, credit and reverse deposits, and tell.
 
+    The session must have its turn, see :py:func:`take_turn`.
+
     :param unchanged_too: look for missing deposits also where nothing seems to have changed (a rescan).
     :returns: how many events were written.
     """
     if not transactions:
         return 0
     books = coin.wallet_model.books()
-    _take_turn(session, books)
     latest = {transaction.txid: transaction for transaction in transactions}
     owners = _own_addresses(session, books, transactions)
-    received = _received(latest.values(), owners)
+    received = _received(coin, latest.values(), owners)
     known = _known(session, books, latest)
     new = [txid for txid in received if (NetworkTransactionType.DEPOSIT, txid) not in known]
     if new:
@@ -107,15 +129,16 @@ def apply_transactions(
     _update_network_transactions(session, coin, changed.values(), latest)
     looked_at = known.values() if unchanged_too else changed.values()
     deposits = {entry.id: latest[entry.txid] for entry in looked_at if entry.type == NetworkTransactionType.DEPOSIT}
-    reversed_now = _book_deposits(session, coin, deposits, received, owners)
-    events = _updates(session, coin, list(changed) or [], reversed_now)
+    booked = _book_deposits(session, coin, deposits, received, owners)
+    events = [
+        event
+        for row_id, event in transaction_updates(session, coin, sorted({*changed, *booked.values()}))
+        if row_id in booked
+        # A deposit that was taken back is told when that happens, and not at every block from then on.
+        or (event.data["network_transaction"] in changed and event.data["state"] != TransactionState.REVERSED)
+    ]
     record(session, events)
     return len(events)
-
-
-def _take_turn(session: Session, books: Books) -> None:
-    insert_missing(session, books.sync_state, [{"id": 1}])
-    session.execute(select(books.sync_state.c.id).with_for_update()).one()
 
 
 # --- Reading ------------------------------------------------------------------------------------------------
@@ -134,16 +157,33 @@ def _own_addresses(session: Session, books: Books, transactions: Iterable[Wallet
     return {row.address: row for row in rows}
 
 
-def _received(transactions: Iterable[WalletTransaction], owners: Mapping[str, Any]) -> dict[Txid, dict[int, Decimal]]:
+def _received(
+    coin: Coin, transactions: Iterable[WalletTransaction], owners: Mapping[str, Any]
+) -> dict[Txid, dict[int, Decimal]]:
     """Sum up what each transaction pays to each of our addresses."""
     received: dict[Txid, dict[int, Decimal]] = {}
     for transaction in transactions:
+        amounts: dict[int, Decimal] = {}
         for output in transaction.received:
             owner = owners.get(output.address)
             if owner is not None:
-                amounts = received.setdefault(transaction.txid, {})
                 amounts[owner.id] = amounts.get(owner.id, Decimal(0)) + output.amount
+        bookable = {id_: amount for id_, amount in amounts.items() if _is_bookable(coin, transaction.txid, amount)}
+        if bookable:
+            received[transaction.txid] = bookable
     return received
+
+
+def _is_bookable(coin: Coin, txid: Txid, amount: Decimal) -> bool:
+    """Tell whether it is an amount. Anybody can have an output of nothing mined; it must not stop everybody else."""
+    if amount == 0:
+        return False
+    try:
+        check_amount(amount, coin.description.decimals)
+    except InvalidAmountError as error:
+        logger.error("%s: what %s is said to pay us is not booked, look at it: %s", coin.name, txid, error)
+        return False
+    return True
 
 
 def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[NetworkTransactionType, Txid], Known]:
@@ -171,15 +211,19 @@ def _is_dead(transaction: WalletTransaction) -> bool:
     return transaction.confirmations < 0 or (transaction.coinbase and transaction.confirmations == 0)
 
 
-def _is_tracked(coin: Coin, transaction: WalletTransaction) -> bool:
-    return abs(transaction.confirmations) < max(
-        coin.max_confirmation_count, coin.confirmations_needed(coinbase=transaction.coinbase)
-    )
+def _followed_depth(coin: Coin, *, coinbase: bool) -> int:
+    """Return the number of confirmations, or of blocks in conflict, after which a transaction is not followed."""
+    maturity = coin.description.coinbase_maturity if coinbase else 0
+    return max(coin.max_confirmation_count, coin.confirmation_count, maturity)
+
+
+def _is_deep(coin: Coin, transaction: WalletTransaction) -> bool:
+    return abs(transaction.confirmations) >= _followed_depth(coin, coinbase=transaction.coinbase)
 
 
 def _has_changed(coin: Coin, known: Known, now: WalletTransaction) -> bool:
     state = NetworkTransactionState.DEAD if _is_dead(now) else NetworkTransactionState.LIVE
-    if not known.tracked and not _is_tracked(coin, now) and state == known.state:
+    if not known.tracked and _is_deep(coin, now) and state == known.state:
         return False  # final, and still as final
     return (known.confirmations, known.block_hash, known.state) != (now.confirmations, now.block_hash, state)
 
@@ -196,7 +240,7 @@ def _insert_deposit_transactions(session: Session, coin: Coin, transactions: Ite
                 "confirmations": transaction.confirmations,
                 "block_hash": transaction.block_hash,
                 "coinbase": transaction.coinbase,
-                "tracked": _is_tracked(coin, transaction),
+                "tracked": True,
             }
             for transaction in transactions
         ],
@@ -212,14 +256,13 @@ def _update_network_transactions(
             latest[known.txid].confirmations,
             latest[known.txid].block_hash,
             (NetworkTransactionState.DEAD if _is_dead(latest[known.txid]) else NetworkTransactionState.LIVE).value,
-            _is_tracked(coin, latest[known.txid]),
         )
         for known in changed
     ]
     if not rows:
         return
     network = coin.wallet_model.books().network_transaction
-    columns = {"id": BigInteger, "confirmations": Integer, "block_hash": String, "state": String, "tracked": Boolean}
+    columns = {"id": BigInteger, "confirmations": Integer, "block_hash": String, "state": String}
     now = rowset(session, "seen", columns, rows)
     session.execute(
         update(network)
@@ -228,7 +271,7 @@ def _update_network_transactions(
             confirmations=now.c.confirmations,
             block_hash=now.c.block_hash,
             state=now.c.state,
-            tracked=now.c.tracked,
+            tracked=true(),
         )
     )
 
@@ -242,22 +285,23 @@ def _book_deposits(
     transactions: Mapping[int, WalletTransaction],
     received: Mapping[Txid, Mapping[int, Decimal]],
     owners: Mapping[str, Any],
-) -> set[int]:
+) -> dict[int, int]:
     """Record, credit and reverse the deposits of network transactions, given by their row ids.
 
-    :returns: ids of the deposits that were reversed now.
+    :returns: ids of the deposits to which something happened, and of the network transaction of each.
     """
     if not transactions:
-        return set()
+        return {}
     books = coin.wallet_model.books()
     rows = _deposit_rows(session, books, transactions)
     alive = {id_: transaction for id_, transaction in transactions.items() if not _is_dead(transaction)}
+    known = {row.id for row in rows}
     missing = _missing_deposits(alive, received, owners, rows)
     if missing:
         record_deposits(session, books, missing)
         rows = _deposit_rows(session, books, transactions)
     standing = [row for row in rows if row.state != TransactionState.REVERSED]
-    credit_deposits(
+    credited = credit_deposits(
         session,
         books,
         [
@@ -278,7 +322,8 @@ def _book_deposits(
             f"{reversal.amount:f}",
             reversal.id,
         )
-    return dead
+    booked = {row.id for row in rows} - known | credited | dead
+    return {row.id: row.network_transaction_id for row in rows if row.id in booked}
 
 
 def _deposit_rows(session: Session, books: Books, network_transaction_ids: Iterable[int]) -> Sequence[Any]:
@@ -339,61 +384,3 @@ def _amount_is_unchanged(
         "nothing" if reported is None else f"{reported:f}",
     )
     return False
-
-
-# --- Events -------------------------------------------------------------------------------------------------
-
-
-def _updates(
-    session: Session, coin: Coin, network_transaction_ids: Sequence[int], reversed_now: set[int]
-) -> list[NewEvent]:
-    return [
-        event
-        for row_id, event in transaction_updates(session, coin, network_transaction_ids)
-        if event.data["state"] != TransactionState.REVERSED or row_id in reversed_now
-    ]
-
-
-def transaction_updates(
-    session: Session, coin: Coin, network_transaction_ids: Sequence[int]
-) -> list[tuple[int, NewEvent]]:
-    """Describe every deposit and withdrawal of network transactions as they are now, as (id, event)."""
-    if not network_transaction_ids:
-        return []
-    books = coin.wallet_model.books()
-    transaction, network = books.transaction, books.network_transaction
-    wanted = rowset(session, "told", {"id": BigInteger}, [(id_,) for id_ in network_transaction_ids])
-    rows = session.execute(
-        select(
-            transaction, books.address.c.address, network.c.txid, network.c.confirmations, network.c.transaction_type
-        )
-        .join(wanted, transaction.c.network_transaction_id == wanted.c.id)
-        .join(network, network.c.id == transaction.c.network_transaction_id)
-        .join(books.address, books.address.c.id == transaction.c.address_id)
-        .where(transaction.c.kind.in_([TransactionKind.DEPOSIT, TransactionKind.WITHDRAWAL]))
-        .order_by(transaction.c.id)
-    )
-    return [(row.id, _txupdate(coin, row)) for row in rows]
-
-
-def _txupdate(coin: Coin, row: Any) -> NewEvent:
-    deposit = row.kind == TransactionKind.DEPOSIT
-    return txupdate(
-        coin_name=coin.name,
-        transaction=row.id,
-        network_transaction=row.network_transaction_id,
-        transaction_type=row.transaction_type.value,
-        txid=row.txid,
-        account=row.receiving_account_id if deposit else row.sending_account_id,
-        address=row.address,
-        amount=row.amount,
-        credited=_is_credited(coin, row),
-        confirmations=row.confirmations,
-        state=row.state.value,
-    )
-
-
-def _is_credited(coin: Coin, row: Any) -> bool:
-    if row.kind == TransactionKind.DEPOSIT:
-        return row.credited_at is not None and row.state != TransactionState.REVERSED
-    return bool(row.confirmations >= coin.confirmation_count)

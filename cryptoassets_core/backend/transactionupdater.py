@@ -17,8 +17,10 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import ChainChanges, CoinBackend, Txid, WalletTransaction
 from cryptoassets_core.backend.chainwrites import (
+    SyncState,
     apply_transactions,
     read_sync_state,
+    take_turn,
     tracked_txids,
     write_sync_state,
 )
@@ -33,6 +35,10 @@ CHUNK = 500
 
 #: Each statement of these transactions carries its own guard, and the sync_state row is their mutex.
 ISOLATION_LEVEL = "READ COMMITTED"
+
+
+class _Overtaken(Exception):
+    """Another process has followed the chain since ours asked the backend: what we were told is yesterday's news."""
 
 
 class TransactionUpdater:
@@ -59,7 +65,7 @@ class TransactionUpdater:
         :raises BackendError: the backend cannot tell.
         """
         tip = self.backend.get_tip()
-        if tip == self.conflict_resolver.run(lambda session: read_sync_state(session, self._books)).tip:
+        if tip == self._state().tip:
             return 0
         self.stats["blocks"] += 1
         return self.follow()
@@ -72,12 +78,17 @@ class TransactionUpdater:
         :raises BackendError: the backend cannot tell.
         """
         with self._one_at_a_time:
-            state = self.conflict_resolver.run(lambda session: read_sync_state(session, self._books))
-            changes = self.backend.list_since(
-                None if rescan else state.checkpoint,
-                depth=max(self.coin.max_confirmation_count, self.coin.confirmation_count) + 1,
-            )
-            return self._write([*changes.transactions, *self._vanished(changes)], changes, rescan=rescan)
+            while True:
+                state = self._state()
+                changes = self.backend.list_since(
+                    None if rescan else state.checkpoint,
+                    depth=max(self.coin.max_confirmation_count, self.coin.confirmation_count),
+                )
+                transactions = [*changes.transactions, *self._vanished(changes)]
+                try:
+                    return self._write(transactions, state, changes, rescan=rescan)
+                except _Overtaken:
+                    logger.debug("%s: somebody else followed the chain meanwhile; asking again", self.coin.name)
 
     def handle_wallet_notify(self, txid: Txid) -> int:
         """Look at one network transaction now; see :py:meth:`handle_wallet_notifies`."""
@@ -92,8 +103,16 @@ class TransactionUpdater:
         self.last_wallet_notify = utc_now()
         self.stats["wallet_notifies"] += len(txids)
         with self._one_at_a_time:
-            found = self.backend.get_transactions(txids)
-            return self._write(list(found.values()), None)
+            while True:
+                state = self._state()
+                found = self.backend.get_transactions(txids)
+                try:
+                    return self._write(list(found.values()), state, None)
+                except _Overtaken:
+                    logger.debug("%s: somebody followed the chain meanwhile; asking again", self.coin.name)
+
+    def _state(self) -> SyncState:
+        return self.conflict_resolver.run(lambda session: read_sync_state(session, self._books))
 
     def _vanished(self, changes: ChainChanges) -> Sequence[WalletTransaction]:
         """Look up what we follow and the listing lacks: deposits in conflict are not listed any more."""
@@ -103,25 +122,38 @@ class TransactionUpdater:
         return list(self.backend.get_transactions(vanished).values()) if vanished else []
 
     def _write(
-        self, transactions: Sequence[WalletTransaction], changes: ChainChanges | None, *, rescan: bool = False
+        self,
+        transactions: Sequence[WalletTransaction],
+        state: SyncState,
+        changes: ChainChanges | None,
+        *,
+        rescan: bool = False,
     ) -> int:
+        """Write transactions, in chunks, and the checkpoint with the last one.
+
+        :param state: how far the chain was followed when the backend was asked.
+        """
         waiting = iter(transactions)
         chunk = list(islice(waiting, CHUNK))
         events = 0
         while True:
             following = list(islice(waiting, CHUNK))
-            events += self._write_chunk(chunk, None if following else changes, rescan=rescan)
+            events += self._write_chunk(chunk, state, None if following else changes, rescan=rescan)
             if not following:
                 break
             chunk = following
         self.stats["events"] += events
         return events
 
-    def _write_chunk(self, chunk: Sequence[WalletTransaction], changes: ChainChanges | None, *, rescan: bool) -> int:
+    def _write_chunk(
+        self, chunk: Sequence[WalletTransaction], state: SyncState, changes: ChainChanges | None, *, rescan: bool
+    ) -> int:
         def work(session: Session) -> int:
+            if take_turn(session, self._books) != state:
+                raise _Overtaken
             events = apply_transactions(session, self.coin, chunk, unchanged_too=rescan)
             if changes is not None:
-                write_sync_state(session, self._books, changes)
+                write_sync_state(session, self.coin, changes)
             return events
 
         return self.conflict_resolver.run(work, isolation_level=ISOLATION_LEVEL)

@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, TwoStepBackend, Txid
-from cryptoassets_core.backend.chainwrites import transaction_updates
+from cryptoassets_core.backend.chainevents import transaction_updates
 from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import (
