@@ -66,6 +66,9 @@ class BroadcastResult:
     fees: Decimal
 
 
+_NOTHING = BroadcastResult(0, Decimal(0))
+
+
 @dataclass(frozen=True, slots=True)
 class _Unsettled:
     """A broadcast under way, as stored."""
@@ -125,10 +128,10 @@ class Broadcaster:
         count, fees = 0, Decimal(0)
         while True:
             self.collect_for_broadcast()
-            sent = self.send_broadcasts()
-            if sent.count == 0:
+            step = self._advance()
+            if step is None:
                 return BroadcastResult(count, fees)
-            count, fees = count + sent.count, fees + sent.fees
+            count, fees = count + step.count, fees + step.fees
 
     def check_interrupted_broadcasts(self) -> list[int]:
         """Return ids of broadcasts that were begun and are not settled; each run takes them up again."""
@@ -195,34 +198,47 @@ class Broadcaster:
 
         :returns: what was handed to the network.
         """
+        return self._advance() or _NOTHING
+
+    def _advance(self) -> BroadcastResult | None:
+        """Take the broadcast under way one step further.
+
+        :returns: what was handed to the network, which may be nothing; None if there is no more to do now.
+        """
         broadcast = self._run(self._load_unsettled)
-        nothing = BroadcastResult(0, Decimal(0))
         if broadcast is None or (broadcast.next_attempt_at and broadcast.next_attempt_at > self._clock()):
-            return nothing
+            return None
         if not broadcast.payments:
             self._run(lambda session: self._close_empty(session, broadcast))
-            return nothing
+            return _NOTHING
         try:
-            prepared = broadcast.prepared or self._prepare(broadcast)
+            prepared = self._resume(broadcast.prepared) if broadcast.prepared else self._sign(broadcast)
             if prepared is None:
-                return nothing
-            if broadcast.prepared is not None:
-                # The daemon may have restarted and forgotten whose coins these are.
-                self._backend.hold(prepared)
+                return _NOTHING
             self._backend.submit(prepared)
         except BroadcastDeadError as error:
             self._rebuild(broadcast, error)
-        except RecipientRejectedError as error:
-            self._leave_out(broadcast, error)
         except BackendError as error:
             self._postpone(broadcast, error)
         else:
-            if self._run(lambda session: self._settle(session, broadcast.id, prepared)):
-                return BroadcastResult(1, prepared.fee)
-        return nothing
+            settled = self._run(lambda session: self._settle(session, broadcast.id, prepared))
+            return BroadcastResult(1, prepared.fee) if settled else _NOTHING
+        return None
 
-    def _prepare(self, broadcast: _Unsettled) -> PreparedTransaction | None:
-        prepared = self._backend.prepare(broadcast.recipients)
+    def _resume(self, prepared: PreparedTransaction) -> PreparedTransaction:
+        # The daemon may have restarted and forgotten whose coins these are.
+        self._backend.hold(prepared)
+        return prepared
+
+    def _sign(self, broadcast: _Unsettled) -> PreparedTransaction | None:
+        """Have a broadcast signed and store it; None if its withdrawals have changed, and it must be looked at anew."""
+        try:
+            prepared = self._backend.prepare(broadcast.recipients)
+        except RecipientRejectedError as error:
+            # Only here: once anything is signed it may be on the network, and nothing of it may be refunded.
+            if not self._leave_out(broadcast, error):
+                raise
+            return None
         # If the store raises it may still have been committed, so the inputs stay reserved then.
         if self._run(lambda session: self._store(session, broadcast, prepared)):
             return prepared
@@ -231,8 +247,7 @@ class Broadcaster:
         return None
 
     def _store(self, session: Session, broadcast: _Unsettled, prepared: PreparedTransaction) -> bool:
-        network = self._books.network_transaction
-        session.execute(select(network.c.id).where(network.c.id == broadcast.id).with_for_update()).one()
+        self._lock(session, broadcast.id)
         # Nothing can be cancelled from here on, and what was cancelled while the backend signed must not be paid.
         if self._payments(session, broadcast.id) != broadcast.payments:
             return False
@@ -309,20 +324,24 @@ class Broadcaster:
         if broadcast.prepared is not None:
             self._backend.release(broadcast.prepared)
 
-    def _leave_out(self, broadcast: _Unsettled, error: RecipientRejectedError) -> None:
-        """Refund the payments to a recipient that can never be paid; the others go without it."""
-        refused = [id_ for id_, (address, _) in broadcast.payments.items() if address == error.address]
-        if broadcast.prepared is not None or not refused:
-            # Signed bytes may be on the network already, so nothing of it may be refunded.
-            self._postpone(broadcast, error)
-            return
-        logger.error("%s withdrawals %s fail and are refunded: %s", self._coin.name, refused, error)
+    def _leave_out(self, broadcast: _Unsettled, error: RecipientRejectedError) -> bool:
+        """Refund the payments to a recipient that can never be paid; the others go without it.
+
+        :returns: False if it is nobody's recipient here.
+        """
+        refused = {id_ for id_, (address, _) in broadcast.payments.items() if address == error.address}
+        if not refused:
+            return False
+        logger.error("%s withdrawals %s fail and are refunded: %s", self._coin.name, sorted(refused), error)
 
         def work(session: Session) -> None:
-            for transaction_id in refused:
+            self._lock(session, broadcast.id)
+            # Another process may have found the same, or the withdrawal was cancelled meanwhile.
+            for transaction_id in sorted(refused & self._payments(session, broadcast.id).keys()):
                 fail_withdrawal(session, self._books, transaction_id=transaction_id, reason=str(error))
 
         self._run(work)
+        return True
 
     def _postpone(self, broadcast: _Unsettled, error: BackendError) -> None:
         longest = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(broadcast.attempts, 20))
@@ -355,6 +374,10 @@ class Broadcaster:
 
     def _run(self, work: Callable[[Session], R]) -> R:
         return self._resolver.run(work, isolation_level=ISOLATION_LEVEL)
+
+    def _lock(self, session: Session, broadcast_id: int) -> None:
+        network = self._books.network_transaction
+        session.execute(select(network.c.id).where(network.c.id == broadcast_id).with_for_update()).one()
 
     def _move(self, session: Session, broadcast_id: int, from_state: NetworkTransactionState, **values: object) -> bool:
         """Change a broadcast if it is still in a state; of several processes only one succeeds."""
