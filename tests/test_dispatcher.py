@@ -1,0 +1,298 @@
+"""The dispatcher delivers what is in the outbox: at least once, in order, whatever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from commands import eventually
+from kit import Till, open_till, processes
+from sqlalchemy import func, select
+
+from cryptoassets_core.clock import utc_now
+from cryptoassets_core.errors import EventDeliveryError
+from cryptoassets_core.event import dispatcher as dispatcher_module
+from cryptoassets_core.event import outbox
+from cryptoassets_core.event.base import Event, EventSink, EventSinkOptions
+from cryptoassets_core.event.dispatcher import EventDispatcher
+from cryptoassets_core.event.events import NewEvent
+from cryptoassets_core.event.outbox import DeliveryState, delivery_table
+
+
+class Shop(EventSink):
+    """Notes what it was given, and then does what the test wants."""
+
+    def __init__(self, name: str = "shop", then: Callable[[Event], None] = lambda _: None) -> None:
+        super().__init__(name, EventSinkOptions())
+        self.given: list[Event] = []
+        self.closed = False
+        self._then = then
+
+    def deliver(self, event: Event) -> None:
+        self.given.append(event)
+        self._then(event)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def said(self) -> list[str]:
+        return [f"{event.data['subject']}{event.data['number']}" for event in self.given]
+
+
+def refuse(*words: str) -> Callable[[Event], None]:
+    """Refuse the events of some subjects."""
+
+    def then(event: Event) -> None:
+        if event.data["subject"] in words:
+            raise EventDeliveryError("closed on Sundays")
+
+    return then
+
+
+class Hands:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = utc_now() + timedelta(hours=1)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **duration: int) -> None:
+        self.now += timedelta(**duration)
+
+
+def write(till: Till, *names: str) -> None:
+    """Write an event for each name: a letter for the subject, and a number."""
+    events = [
+        NewEvent(name="txupdate", subject=name[0], data={"subject": name[0], "number": name[1:]}) for name in names
+    ]
+    till.run(lambda session: outbox.record(session, events))
+
+
+def make(till: Till, *sinks: EventSink, clock: Callable[[], datetime] | None = None) -> EventDispatcher:
+    return EventDispatcher(till.app.conflict_resolver, sinks, clock=clock or Hands())
+
+
+def deliver_all(dispatcher: EventDispatcher, sink: EventSink) -> None:
+    while dispatcher.deliver_due(sink):
+        pass
+
+
+@contextmanager
+def running(*dispatchers: EventDispatcher) -> Iterator[None]:
+    for dispatcher in dispatchers:
+        dispatcher.start()
+    try:
+        yield
+    finally:
+        for dispatcher in dispatchers:
+            dispatcher.stop()
+
+
+def in_state(till: Till, state: DeliveryState) -> int:
+    with till.engine.connect() as connection:
+        return connection.scalar(select(func.count()).where(delivery_table.c.state == state)) or 0
+
+
+def in_order(said: Sequence[str]) -> bool:
+    """Tell whether each subject's events were first given in order, with none left out in between."""
+    first = list(dict.fromkeys(said))
+    subjects = {name[0] for name in first}
+    return all(
+        [int(name[1:]) for name in first if name[0] == subject] == list(range(sum(n[0] == subject for n in first)))
+        for subject in subjects
+    )
+
+
+def test_everything_is_delivered_once_and_in_order(till: Till) -> None:
+    write(till, "a0", "b0", "a1", "a2", "b1")
+    shop = Shop()
+    deliver_all(make(till, shop), shop)
+    assert sorted(shop.said()) == ["a0", "a1", "a2", "b0", "b1"]
+    assert in_order(shop.said())
+
+
+def test_refused_event_holds_up_its_subject_and_no_other(till: Till) -> None:
+    write(till, "a0", "a1", "b0", "b1")
+    shop, clock = Shop(then=refuse("a")), Hands()
+    dispatcher = make(till, shop, clock=clock)
+    for _ in range(6):
+        dispatcher.deliver_due(shop)
+    assert shop.said() == ["a0", "b0", "b1"]
+    # It is tried again, and not before its time.
+    clock.forward(seconds=1)
+    dispatcher.deliver_due(shop)
+    assert shop.said() == ["a0", "b0", "b1", "a0"]
+
+
+def test_refused_event_comes_again_with_the_same_id(till: Till) -> None:
+    write(till, "a0")
+    shop, clock = Shop(then=refuse("a")), Hands()
+    dispatcher = make(till, shop, clock=clock)
+    for _ in range(3):
+        dispatcher.deliver_due(shop)
+        clock.forward(minutes=1)
+    assert len(shop.given) == 3
+    assert len({event.id for event in shop.given}) == 1
+
+
+def test_sink_that_fails_in_an_unforeseen_way_only_refuses(till: Till, caplog: pytest.LogCaptureFixture) -> None:
+    def fall_over(event: Event) -> None:
+        raise ZeroDivisionError
+
+    write(till, "a0")
+    shop = Shop(then=fall_over)
+    make(till, shop).deliver_due(shop)
+    assert in_state(till, DeliveryState.PENDING) == 1
+    assert "unexpected ZeroDivisionError" in caplog.text
+
+
+def test_dead_event_is_logged_as_an_error(till: Till, caplog: pytest.LogCaptureFixture) -> None:
+    write(till, "a0")
+    shop, clock = Shop(then=refuse("a")), Hands()
+    dispatcher = make(till, shop, clock=clock)
+    while in_state(till, DeliveryState.DEAD) == 0:
+        dispatcher.deliver_due(shop)
+        clock.forward(hours=4)
+    assert [record.levelname for record in caplog.records if "is dead: closed on Sundays" in record.message] == [
+        "ERROR"
+    ]
+    assert len(shop.given) == outbox.LEAST_ATTEMPTS
+
+
+def test_sink_that_hangs_does_not_delay_another(till: Till) -> None:
+    names = [f"{subject}{number}" for number in range(5) for subject in "abc"]
+    write(till, *names)
+    let_go = threading.Event()
+    slow, quick = Shop("slow", then=lambda _: let_go.wait() and None), Shop("quick")
+    with running(make(till, slow, quick)):
+        eventually(lambda: len(quick.given) == len(names))
+        assert len(slow.given) == 1
+        let_go.set()
+        eventually(lambda: len(slow.given) == len(names))
+    assert in_order(slow.said())
+    assert in_order(quick.said())
+
+
+def test_event_of_another_process_is_found_without_a_word(till: Till) -> None:
+    shop = Shop()
+    with running(make(till, shop)):
+        write(till, "a0")
+        eventually(lambda: shop.given)
+
+
+def test_stopping_closes_the_sinks_and_keeps_what_is_left(till: Till) -> None:
+    stop_now = threading.Event()
+    shop = Shop(then=lambda _: stop_now.set())
+    dispatcher = make(till, shop)
+    write(till, "a0", "a1", "a2")
+    dispatcher.start()
+    stop_now.wait()
+    dispatcher.stop()
+    assert shop.closed
+    assert in_state(till, DeliveryState.DELIVERED) == len(shop.given)
+    again = Shop()
+    deliver_all(make(till, again), again)
+    assert shop.said() + again.said() == ["a0", "a1", "a2"]
+
+
+class Killed(BaseException):
+    """Nothing catches this, as nothing catches the end of a process."""
+
+
+def test_event_taken_and_not_recorded_comes_again_with_the_same_id(till: Till) -> None:
+    def die(event: Event) -> None:
+        raise Killed
+
+    write(till, "a0")
+    first, second = Shop(then=die), Shop()
+    with pytest.raises(Killed):
+        make(till, first).deliver_due(first)
+    make(till, second).deliver_due(second)
+    assert [event.id for event in first.given] == [event.id for event in second.given]
+
+
+def _deliver_and_be_killed(url: str, notes: Path, after: int) -> None:
+    """Deliver to a file, and be killed right after some events were taken."""
+
+    def note(event: Event) -> None:
+        with notes.open("a") as stream:
+            print(event.id, f"{event.data['subject']}{event.data['number']}", file=stream)
+        if len(shop.given) == after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    shop = Shop(then=note)
+    with open_till(url) as till, running(make(till, shop)):
+        threading.Event().wait()
+
+
+def test_nothing_is_lost_when_the_process_is_killed(till: Till, books_url: str, tmp_path: Path) -> None:
+    names = [f"{subject}{number}" for number in range(6) for subject in "abcde"]
+    write(till, *names)
+    notes = tmp_path / "notes"
+    for after in (1, 4, 9):
+        victim = processes.Process(target=_deliver_and_be_killed, args=(books_url, notes, after))
+        victim.start()
+        victim.join()
+        assert victim.exitcode == -signal.SIGKILL
+    taken = [line.split() for line in notes.read_text().splitlines()]
+    assert len(taken) == 14
+    last = Shop()
+    deliver_all(make(till, last), last)
+    everything = taken + [[event.id, name] for event, name in zip(last.given, last.said(), strict=True)]
+    assert {name for _, name in everything} == set(names)
+    assert len({event_id for event_id, _ in everything}) == len(names)
+    assert in_order([name for _, name in everything])
+
+
+def test_several_dispatchers_lose_nothing_and_keep_the_order(till: Till, books_url: str) -> None:
+    given: list[str] = []
+    lock = threading.Lock()
+
+    def take(event: Event) -> None:
+        with lock:
+            given.append(f"{event.data['subject']}{event.data['number']}")
+
+    with open_till(books_url) as other:
+        dispatchers = [make(each, Shop(then=take)) for each in (till, other, till)]
+        with running(*dispatchers):
+            for number in range(20):
+                write(till, *(f"{subject}{number}" for subject in "abc"))
+            eventually(lambda: in_state(till, DeliveryState.DELIVERED) == 60)
+    assert set(given) == {f"{subject}{number}" for number in range(20) for subject in "abc"}
+    assert in_order(given)
+    # Repeats are allowed, but they are of the same moment: nobody starts from the beginning.
+    assert max(Counter(given).values()) <= len(dispatchers)
+
+
+def test_outbox_that_cannot_be_read_is_told_once_and_read_later(
+    till: Till, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "POLL_SECONDS", 0.05)
+    looks = []
+    monkeypatch.setattr(
+        outbox, "fan_out", lambda *args, _fan_out=outbox.fan_out, **kw: (looks.append(1), _fan_out(*args, **kw))[1]
+    )
+    shop = Shop()
+    dispatcher = make(till, shop)
+    write(till, "a0")
+    till.execute("ALTER TABLE cryptoassets_event RENAME TO elsewhere")
+    with running(dispatcher):
+        (problem,) = eventually(lambda: dispatcher.problems().values())
+        assert "the database refused" in problem
+        assert "cryptoassets_event" in problem
+        seen = len(looks)
+        eventually(lambda: len(looks) > seen + 3)
+        assert dispatcher.is_alive()
+        till.execute("ALTER TABLE elsewhere RENAME TO cryptoassets_event")
+        eventually(lambda: shop.given)
+        eventually(lambda: not dispatcher.problems())
+    assert caplog.text.count("the database refused") == 1
