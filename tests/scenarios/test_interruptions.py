@@ -19,15 +19,17 @@ OpenStage = Callable[..., Stage]
 NEVER = 3600
 
 DEPOSIT = Decimal("2.00000003")
+#: Each half of a deposit is enough for it: with one coin only, no withdrawal could be paid twice.
 BILL = Decimal("0.70000001")
 
 
 def fund(stage: Stage) -> None:
-    """Give alice coins to spend."""
-    txid = stage.network.pay(stage.application.new_address("alice"), DEPOSIT)
-    stage.wait_for_update(txid, confirmations=0)
+    """Give alice coins to spend, in two parts."""
+    part = Decimal(1)
+    txids = [stage.network.pay(stage.application.new_address("alice"), amount) for amount in (part, DEPOSIT - part)]
     stage.network.mine(3)
-    stage.wait_for_update(txid, confirmations=3)
+    for txid in txids:
+        stage.wait_for_update(txid, confirmations=3)
 
 
 def broadcasts(stage: Stage) -> list[int]:
@@ -114,18 +116,27 @@ def test_withdrawal_that_a_hanging_node_was_asked_to_sign_is_paid_once_after_a_k
     check_paid_once(stage, transaction)
 
 
-def test_deposit_made_while_the_daemon_is_down_is_credited_at_its_restart(any_stage: OpenStage) -> None:
+@pytest.mark.parametrize("blocks", [0, 3], ids=["unconfirmed", "confirmed"])
+def test_deposit_made_while_the_daemon_is_down_is_found_at_its_restart(any_stage: OpenStage, blocks: int) -> None:
     stage = any_stage()
     stage.start_daemon()
+    seen = stage.network.pay(stage.application.new_address("bob"), DEPOSIT)
+    for confirmations in (1, 2):
+        # No notification tells of the second one, so the daemon knows the newest block: it will be no reason to look.
+        stage.network.mine()
+        stage.wait_for_update(seen, confirmations=confirmations)
     address = stage.application.new_address("alice")
     assert stage.daemon.stop() == 0
     txid = stage.network.pay(address, DEPOSIT)
-    stage.network.mine(3)
-    assert stage.application.balance("alice") == 0
+    if blocks:
+        stage.network.mine(blocks)
+    assert stage.application.balance("alice") == stage.application.unconfirmed_balance("alice") == 0
     stage.start_daemon()
-    assert stage.wait_for_update(txid, confirmations=3).credited
-    assert stage.application.balance("alice") == DEPOSIT
-    assert [update.confirmations for update in stage.application.updates.of(txid)] == [3]
+    credited = stage.wait_for_update(txid, confirmations=blocks).credited
+    assert credited == (blocks == 3)
+    assert stage.application.balance("alice") == (DEPOSIT if credited else 0)
+    assert stage.application.unconfirmed_balance("alice") == (0 if credited else DEPOSIT)
+    assert [update.confirmations for update in stage.application.updates.of(txid)] == [blocks]
 
 
 def test_deposit_seen_before_a_kill_is_credited_once_after_it(any_stage: OpenStage) -> None:
