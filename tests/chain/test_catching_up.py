@@ -1,0 +1,247 @@
+"""Missed notifications, downtime, strange checkpoints, rescans and what a look at the chain costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from chain_world import Books, Observed, World
+from sqlalchemy import update
+
+from cryptoassets_core.backend.transactionupdater import TransactionUpdater
+from cryptoassets_core.errors import BackendError
+from cryptoassets_core.service.coinworker import CoinWorker
+from cryptoassets_core.tools.receivescan import scan
+
+
+def forget(world: Books, **values: object) -> None:
+    """Put something else in the place of what was noted of the chain."""
+    world.run(lambda session: session.execute(update(world.tables.sync_state).values(**values)))
+
+
+def watched(world: Books) -> tuple[TransactionUpdater, Counter[str]]:
+    """Return an updater and the counts of its calls to the backend."""
+    backend = Observed(world.backend)
+    return TransactionUpdater(world.app.conflict_resolver, backend, world.coin), backend.calls  # type: ignore[arg-type]
+
+
+def test_deposit_without_notification_is_found_with_the_next_block(world: World) -> None:
+    world.net.pay(world.address(), Decimal(1))
+    world.step(3)
+    assert world.balance() == 1
+
+
+def test_blocks_missed_while_off_are_caught_up(world: World) -> None:
+    address = world.address()
+    world.step(2)
+    world.net.pay(address, Decimal(1))
+    world.net.mine(40)
+    world.net.pay(address, Decimal(2))
+    world.net.mine(2)
+    world.updater.poll()
+    assert world.balance() == 1
+    world.step()
+    assert world.balance() == 3
+    world.check()
+
+
+def test_daemon_looks_at_its_start_also_without_a_new_block(world: World) -> None:
+    address = world.address()
+    world.step()
+    world.net.pay(address, Decimal(1))
+    told: list[str] = []
+    worker = CoinWorker(
+        world.coin,
+        world.backend,
+        world.app.conflict_resolver,
+        walletnotify=None,
+        on_events=lambda: told.append("events"),
+    )
+    worker.poll()
+    assert [row.state for row in world.rows()] == ["incoming"]
+    assert told == ["events"]
+
+
+def test_node_that_is_down_loses_nothing(world: World) -> None:
+    txid = world.net.pay(world.address(), Decimal(1))
+    worker = CoinWorker(
+        world.coin, world.backend, world.app.conflict_resolver, walletnotify=None, on_events=lambda: None
+    )
+    world.net.set_down(True)
+    assert not worker.look_at([txid])
+    worker.poll()
+    worker.broadcast()
+    assert worker.health.problem is not None
+    world.net.set_down(False)
+    world.net.mine(3)
+    worker.poll()
+    assert (worker.health.problem, world.balance()) == (None, 1)
+
+
+@pytest.mark.parametrize("method", ["get_tip", "list_since", "get_transactions"])
+@pytest.mark.parametrize("kind", ["refuse", "timeout-before", "timeout-after"])
+def test_question_that_fails_changes_nothing_and_is_asked_again(world: World, method: str, kind: str) -> None:
+    lost = world.net.pay(world.address(), Decimal(5))
+    world.step(3)
+    world.net.pay(world.address(), Decimal(1))
+    world.net.double_spend(lost)
+    world.net.mine(3)
+    world.net.fault(method, kind)
+    before = world.rows(), world.events()
+    with pytest.raises(BackendError):
+        world.updater.poll()
+    assert (world.rows(), world.events()) == before
+    world.updater.poll()
+    assert world.balance() == 1 == world.net.balance()
+    world.check()
+
+
+@pytest.mark.parametrize("checkpoint", [None, "00" * 32, "stale"])
+def test_checkpoint_that_helps_nobody_finds_everything_and_credits_nothing_twice(
+    world: World, checkpoint: str | None
+) -> None:
+    address = world.address()
+    for amount in (1, 2, 4):
+        world.net.pay(address, Decimal(amount))
+        world.step(20)
+    if checkpoint == "stale":
+        checkpoint = world.net.mine(30)[0]
+        world.net.reorg(30)
+    forget(world, checkpoint=checkpoint, tip=None)
+    world.net.pay(address, Decimal(8))
+    world.net.mine(3)
+    world.updater.poll()
+    assert world.balance() == 15 == world.net.balance()
+    assert len(world.rows()) == 4
+    world.check()
+
+
+def test_rescan_finds_what_is_missing_and_a_second_one_nothing(world: World) -> None:
+    address = world.address()
+    world.net.pay(address, Decimal(1))
+    world.step(3)
+    world.net.pay(address, Decimal(2))
+    tip = world.net.mine(40)[-1]
+    forget(world, checkpoint=tip, tip=tip)  # a follower that believes to know it all
+    assert (world.updater.poll(), world.balance()) == (0, 1)
+    assert scan(world.updater) == 2  # the first deposit has 43 confirmations now, the second one is new
+    assert world.balance() == 3
+    before = world.rows()
+    assert [scan(world.updater), world.updater.follow()] == [0, 0]
+    later = world.reopened()
+    assert scan(later.updater) == 0
+    later.close()
+    assert (world.rows(), world.balance()) == (before, 3)
+    world.check()
+
+
+def test_long_listing_is_written_in_chunks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cryptoassets_core.backend.transactionupdater.CHUNK", 7)
+    address = world.address()
+    for _ in range(24):
+        world.net.pay(address, Decimal(1))
+    world.net.mine(3)
+    assert world.updater.poll() == 24
+    assert world.balance() == 24
+    world.check()
+
+
+def test_news_of_yesterday_is_not_written_over_todays(world: World) -> None:
+    """A rescan asks the node, and before it writes, a follower sees the double spend."""
+    txid = world.net.pay(world.address(), Decimal(1))
+    world.step(3)
+    other = world.reopened()
+    overtaken = []
+
+    def meanwhile(name: str, answer: Any) -> Any:
+        if name == "list_since" and not overtaken:
+            overtaken.append(name)
+            world.net.double_spend(txid)
+            other.updater.poll()
+        return answer
+
+    slow = TransactionUpdater(world.app.conflict_resolver, Observed(world.backend, after=meanwhile), world.coin)  # type: ignore[arg-type]
+    scan(slow)
+    other.close()
+    assert [row.state for row in world.rows("deposit")] == ["reversed"]
+    assert world.balance() == 0
+    world.check()
+
+
+def test_notification_of_yesterday_is_not_written_over_todays_chain(world: World) -> None:
+    txid = world.net.pay(world.address(), Decimal(1))
+    world.step(3)
+    other = world.reopened()
+    overtaken = []
+
+    def meanwhile(name: str, answer: Any) -> Any:
+        if name == "get_transactions" and not overtaken:
+            overtaken.append(name)
+            world.net.double_spend(txid)
+            other.updater.poll()
+        return answer
+
+    slow = TransactionUpdater(world.app.conflict_resolver, Observed(world.backend, after=meanwhile), world.coin)  # type: ignore[arg-type]
+    slow.handle_wallet_notify(txid)
+    other.close()
+    assert [row.state for row in world.rows("deposit")] == ["reversed"]
+    assert world.balance() == 0
+
+
+# --- What it costs ----------------------------------------------------------------------------------------------
+
+
+def test_look_without_a_new_block_is_one_call(world: World) -> None:
+    for _ in range(20):
+        world.net.pay(world.address(), Decimal(1))
+    world.step()
+    updater, calls = watched(world)
+    with world.counting_statements() as statements:
+        updater.poll()
+    assert calls == {"get_tip": 1}
+    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 1
+
+
+def cost_of_a_block(world: World, *, deposits: int, block: Callable[[], object]) -> tuple[Counter[str], int]:
+    """Return the calls and the number of statements that a block costs with so many open deposits."""
+    address = world.address()
+    world.net.pay_many([(address, Decimal(1))])
+    for _ in range(deposits - 1):
+        world.net.pay(address, Decimal("0.001"))
+    world.step()
+    block()
+    updater, calls = watched(world)
+    with world.counting_statements() as statements:
+        updater.poll()
+    return calls, len(statements)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 15])
+def test_new_block_costs_the_same_with_ten_and_with_a_thousand_open_deposits(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, blocks: int
+) -> None:
+    # One chunk, so that statements can be compared.
+    monkeypatch.setattr("cryptoassets_core.backend.transactionupdater.CHUNK", 10_000)
+    world = make_world()
+    few = cost_of_a_block(world, deposits=10, block=lambda: world.net.mine(blocks))
+    world.step(20)
+    many = cost_of_a_block(world, deposits=1000, block=lambda: world.net.mine(blocks))
+    assert few == many
+    assert few[0] == {"get_tip": 1, "list_since": 1}
+    assert world.balance() == (1 + Decimal("0.009")) * (blocks >= 0) + (1 + Decimal("0.999")) * (blocks >= 2)
+    world.check()
+
+
+def test_thousand_vanished_deposits_are_looked_up_together(sqlite_world: World) -> None:
+    world = sqlite_world
+    address = world.address()
+    txids = [world.net.pay(address, Decimal("0.001")) for _ in range(300)]
+    world.step(2)
+    world.net.double_spend(txids[7])
+    updater, calls = watched(world)
+    updater.poll()
+    assert calls == {"get_tip": 1, "list_since": 1, "get_transactions": 1}
+    assert len([row for row in world.rows() if row.state == "reversed"]) == 1
