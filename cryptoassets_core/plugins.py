@@ -264,7 +264,9 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str | None) -
             if not hook.has_spec() and not all(found.optionalhook for found in hook.get_hookimpls()):
                 raise pluggy.PluginValidationError(plugin, f"there is no hook {hook.name}")
     except Exception:
-        manager.unregister(plugin)
+        # Releases of pluggy differ in what they leave behind of a plugin that they refuse.
+        if manager.get_name(plugin) == (name or manager.get_canonical_name(plugin)):
+            manager.unregister(plugin)
         raise
 
 
