@@ -1,0 +1,366 @@
+"""The core of it all again, with a real daemon on a private chain and the books on PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from chain_world import Books, Observed, make_app
+
+from cryptoassets_bitcoind.testing import RegtestNode
+from cryptoassets_core.backend.base import Txid
+from cryptoassets_core.errors import BackendError, OutcomeUnknownError
+from cryptoassets_core.testing.requirements import require
+
+pytestmark = [pytest.mark.postgres, pytest.mark.regtest]
+
+_names = (f"chain-{number}" for number in itertools.count())
+
+
+class Litecoin(Books):
+    """Books that follow a wallet of a real daemon; everybody else is the daemon's unnamed wallet."""
+
+    def __init__(self, url: str, node: RegtestNode) -> None:
+        self.node = node
+        self.wallet = next(_names)
+        node.create_wallet(self.wallet)
+        super().__init__(make_app(url, "ltc", {"name": "bitcoind", "url": node.url(self.wallet)}), "ltc")
+
+    def close(self) -> None:
+        self.app.close()
+
+    def pay(self, address: str, amount: str) -> Txid:
+        txid = Txid(str(self.node.rpc("sendtoaddress", address, Decimal(amount), wallet="")))
+        self.node.sync()
+        return txid
+
+    def step(self, blocks: int = 1) -> None:
+        """Mine block by block and follow each."""
+        for _ in range(blocks):
+            self.node.mine()
+            self.node.sync()
+            self.updater.poll()
+
+    def funded(self, *amounts: str) -> int:
+        address = self.address()
+        for amount in amounts:
+            self.pay(address, amount)
+        self.step(3)
+        return self.account()
+
+    def outside(self) -> str:
+        return str(self.node.rpc("getnewaddress", wallet=""))
+
+    def paid(self, address: str) -> Decimal:
+        self.node.sync()
+        return Decimal(str(self.node.rpc("getreceivedbyaddress", address, 0, wallet="")))
+
+    def own(self, method: str, *params: object) -> Any:
+        return self.node.rpc(method, *params, wallet=self.wallet)
+
+    def balance_of_node(self) -> Decimal:
+        self.node.sync()
+        return self.backend.get_backend_balance()
+
+    def spend(self, coin: Any, outputs: object, *, wallet: str = "") -> str:
+        """Sign a transaction over a coin; it is not published."""
+        raw = self.node.rpc("createrawtransaction", [{"txid": coin["txid"], "vout": coin["vout"]}], outputs)
+        signed: Any = self.node.rpc("signrawtransactionwithwallet", raw, wallet=wallet)
+        assert signed["complete"]
+        return str(signed["hex"])
+
+    def mine_exactly(self, *raw: str) -> None:
+        """Make a block of these transactions, whatever waits."""
+        self.node.rpc("generateblock", self.outside(), list(raw))
+        self.node.sync()
+
+    def take_back(self, blocks: int) -> None:
+        """Take the last blocks off the chain; what was in them waits again."""
+        height = int(str(self.node.rpc("getblockcount")))
+        self.node.rpc("invalidateblock", self.node.rpc("getblockhash", height - blocks + 1))
+        self.node.sync()
+
+
+@pytest.fixture(scope="session")
+def node() -> Iterator[RegtestNode]:
+    """A daemon for the whole session, with coins to give away."""
+    require("litecoind", "litecoind")
+    with RegtestNode() as running:
+        running.mine_coins()
+        running.mine(40)
+        yield running
+
+
+@pytest.fixture
+def world(node: RegtestNode, postgres_url: str) -> Iterator[Litecoin]:
+    made = Litecoin(postgres_url, node)
+    yield made
+    made.close()
+    node.rpc("unloadwallet", made.wallet)
+
+
+@pytest.fixture
+def restartable(postgres_url: str) -> Iterator[Litecoin]:
+    """Books on a daemon that the test may stop."""
+    require("litecoind", "litecoind")
+    with RegtestNode() as running:
+        running.mine_coins()
+        made = Litecoin(postgres_url, running)
+        yield made
+        made.close()
+
+
+def lose_answer(world: Litecoin, method: str) -> Any:
+    """Return the backend with answers to a method lost on the way."""
+
+    def lost(name: str, answer: Any) -> Any:
+        if name == method:
+            raise OutcomeUnknownError(f"the answer of {method} was lost")
+        return answer
+
+    return Observed(world.backend, after=lost)
+
+
+def test_deposit_is_told_and_credited_at_the_third_confirmation(world: Litecoin) -> None:
+    txid = world.pay(world.address(), "1.5")
+    world.updater.handle_wallet_notify(txid)
+    seen = [world.balance()]
+    for _ in range(4):
+        world.step()
+        seen.append(world.balance())
+    assert seen == [0, 0, 0, Decimal("1.5"), Decimal("1.5")]
+    (deposit,) = world.rows()
+    assert world.confirmations_told(deposit.id) == [(0, False), (1, False), (2, False), (3, True), (4, True)]
+    assert world.updater.follow(rescan=True) == 0
+    assert world.total() == world.balance_of_node()
+    world.check()
+
+
+def test_outputs_to_one_address_are_summed_and_several_wallets_paid(world: Litecoin) -> None:
+    alice, bob = world.account("alice"), world.account("bob", "other shop")
+    coins: Any = world.node.rpc("listunspent", 1, 9999999, [], True, {"minimumAmount": 10}, wallet="")
+    hers, twin, his = world.address(alice), world.address(alice), world.address(bob)
+    change = {world.outside(): coins[0]["amount"] - Decimal("7.001")}
+    outputs = [{hers: Decimal(1)}, {twin: Decimal(4)}, {his: Decimal(2)}, change]
+    raw = str(world.node.rpc("createrawtransaction", [{key: coins[0][key] for key in ("txid", "vout")}], outputs))
+    # A daemon makes no transaction with an address twice, though it takes one.
+    scripts = [world.own("getaddressinfo", address)["scriptPubKey"] for address in (twin, hers)]
+    signed: Any = world.node.rpc("signrawtransactionwithwallet", raw.replace(*scripts), wallet="")
+    world.node.rpc("sendrawtransaction", signed["hex"])
+    world.step(3)
+    assert sorted(row.amount for row in world.rows()) == [2, 5]
+    assert (world.balance(alice), world.balance(bob)) == (5, 2)
+    assert world.total() == world.balance_of_node()
+    world.check()
+
+
+def test_block_reward_waits_for_maturity(world: Litecoin) -> None:
+    world.node.mine(1, address=world.address())
+    world.node.mine(98)
+    world.node.sync()
+    world.updater.poll()
+    assert (world.rows()[0].credited_at, world.balance()) == (None, 0)
+    world.step()
+    assert world.balance() == world.rows()[0].amount
+    world.check()
+
+
+def test_output_of_nothing_stops_nobody(world: Litecoin) -> None:
+    coin: Any = world.node.rpc("listunspent", 1, 9999999, [], True, {"minimumAmount": 2}, wallet="")
+    amount = coin[0]["amount"] - Decimal("0.001")
+    raw = world.spend(coin[0], [{world.address(): 0}, {world.outside(): amount}])
+    world.mine_exactly(raw)
+    world.pay(world.address(), "1")
+    world.step(3)
+    assert world.balance() == 1
+    world.check()
+
+
+def test_hundred_withdrawals_are_one_transaction_with_its_fee_booked(world: Litecoin) -> None:
+    world.funded("3", "1")
+    payees = [world.outside() for _ in range(99)]
+    for payee in [*payees, payees[0]]:
+        world.withdraw(payee, "0.01")
+    result = world.broadcast()
+    (broadcast,) = world.network_rows("broadcast")
+    world.node.sync()
+    assert result.count == 1
+    assert world.own("gettransaction", broadcast.txid)["fee"] == -broadcast.fee == -result.fees
+    assert [row.amount for row in world.rows("network_fee")] == [broadcast.fee]
+    world.step(4)
+    assert [world.paid(payee) for payee in payees] == [Decimal("0.02")] + [Decimal("0.01")] * 98
+    assert world.total() == world.balance_of_node()
+    assert world.confirmations_told(world.rows("withdrawal")[0].id)[-1] == (4, True)
+    world.check()
+
+
+def test_paying_ourselves_over_the_network(world: Litecoin) -> None:
+    alice, bob = world.funded("5"), world.account("bob")
+    world.withdraw(world.address(bob), "2", alice, force_external=True)
+    assert world.broadcast().count == 1
+    world.step(4)
+    assert (world.balance(alice), world.balance(bob)) == (3, 2)
+    assert world.total() == world.balance_of_node()
+    world.check()
+
+
+@pytest.mark.parametrize("method", ["prepare", "submit"])
+def test_lost_answer_pays_once(world: Litecoin, method: str) -> None:
+    world.funded("2", "2")
+    payee = world.outside()
+    world.withdraw(payee, "1")
+    assert world.broadcast(backend=lose_answer(world, method)).count == 0
+    assert world.broadcast().count == 1
+    world.step(3)
+    assert world.broadcast().count == 0
+    assert world.paid(payee) == 1
+    assert world.total() == world.balance_of_node()
+    world.check()
+
+
+def test_lost_answer_to_what_is_mined_and_spent_since_pays_once(world: Litecoin) -> None:
+    """The daemon refuses it then with the words for a double spend."""
+    world.funded("2")
+    payee = world.outside()
+    world.withdraw(payee, "1")
+    world.broadcast(backend=lose_answer(world, "submit"))
+    world.step(2)
+    (broadcast,) = world.network_rows("broadcast")
+    outputs: Any = world.node.rpc("decoderawtransaction", broadcast.raw)
+    for output in outputs["vout"]:
+        owner = "" if output["scriptPubKey"]["addresses"] == [payee] else world.wallet
+        coin = {"txid": broadcast.txid, "vout": output["n"]}
+        target = world.outside() if owner == "" else str(world.own("getrawchangeaddress"))
+        raw = world.spend(coin, {target: output["value"] - Decimal("0.001")}, wallet=owner)
+        world.node.rpc("sendrawtransaction", raw)
+    world.step(1)
+    assert world.broadcast().count == 1
+    assert [row.state for row in world.network_rows("broadcast")] == ["live"]
+    assert world.paid(payee) == 1
+    world.check()
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_daemon_that_restarts_with_an_empty_mempool_pays_once(restartable: Litecoin, published: bool) -> None:
+    world = restartable
+    world.funded("2", "2")
+    payee = world.outside()
+    world.withdraw(payee, "1")
+    if published:
+        world.broadcast(backend=lose_answer(world, "submit"))
+    else:
+
+        def fail(name: str) -> None:
+            if name == "submit":
+                raise OutcomeUnknownError("it never arrived")
+
+        world.broadcast(backend=Observed(world.backend, before=fail))
+    world.node.stop()
+    with pytest.raises(BackendError):
+        world.updater.poll()
+    assert world.broadcast().count == 0
+    (world.node.datadir / "regtest" / "mempool.dat").unlink()
+    world.node.start()
+    other = world.outside()
+    world.withdraw(other, "0.5")
+    assert world.broadcast().count == 2
+    world.step(3)
+    assert (world.paid(payee), world.paid(other)) == (1, Decimal("0.5"))
+    assert world.total() == world.balance_of_node()
+    world.check()
+
+
+def test_reorganisation_takes_confirmations_back(world: Litecoin) -> None:
+    world.funded("5")
+    payee = world.outside()
+    withdrawal = world.withdraw(payee, "1")
+    world.pay(world.address(), "2")
+    world.broadcast()
+    world.step(2)
+    world.take_back(2)
+    world.mine_exactly()
+    world.mine_exactly()
+    world.mine_exactly()
+    world.updater.poll()
+    deposit = world.rows("deposit")[-1]
+    assert world.confirmations_told(deposit.id)[-1] == world.confirmations_told(withdrawal)[-1] == (0, False)
+    assert world.balance() == 4
+    assert world.broadcast().count == 0
+    world.step(3)
+    assert world.balance() == 6
+    assert world.paid(payee) == 1
+    assert world.total() == world.balance_of_node()
+    world.check()
+
+
+@pytest.mark.parametrize("depth", [3, 15, 17])
+def test_double_spent_deposit_is_reversed_and_credited_again_when_it_comes_back(world: Litecoin, depth: int) -> None:
+    coins: Any = world.node.rpc("listunspent", 1, 9999999, [], True, {"minimumAmount": 1}, wallet="")
+    amount = coins[0]["amount"] - Decimal("0.001")
+    deposit = world.spend(coins[0], {world.address(): amount})
+    rival = world.spend(coins[0], {world.outside(): amount})
+    world.mine_exactly(deposit)
+    world.updater.poll()
+    for _ in range(depth - 1):
+        world.mine_exactly()
+        world.updater.poll()
+    assert world.balance() == amount
+    world.take_back(depth)
+    world.mine_exactly(rival)
+    for _ in range(depth):
+        world.mine_exactly()
+    world.updater.poll()
+    assert world.balance() == 0 == world.balance_of_node()
+    assert [row.kind for row in world.rows()] == ["deposit", "reversal"]
+    assert world.events()[-1]["state"] == "reversed"
+    world.check()
+    world.take_back(depth + 1)
+    world.mine_exactly(deposit)
+    for _ in range(depth + 1):
+        world.mine_exactly()
+    world.updater.poll()
+    assert world.balance() == amount == world.balance_of_node()
+    assert [row.kind for row in world.rows()] == ["deposit", "reversal", "deposit"]
+    world.check()
+
+
+def test_broadcast_whose_input_is_stolen_is_rebuilt_and_paid_once(world: Litecoin) -> None:
+    world.funded("2", "2")
+    payee = world.outside()
+    world.withdraw(payee, "1")
+
+    def fail(name: str) -> None:
+        if name == "submit":
+            raise OutcomeUnknownError("it never arrived")
+
+    world.broadcast(backend=Observed(world.backend, before=fail))
+    (dead,) = world.network_rows("broadcast")
+    decoded: Any = world.node.rpc("decoderawtransaction", dead.raw)
+    thief = world.outside()
+    world.mine_exactly(world.spend(decoded["vin"][0], {thief: Decimal("1.999")}, wallet=world.wallet))
+    world.broadcast()
+    world.broadcast()
+    world.step(3)
+    assert [row.state for row in world.network_rows("broadcast")] == ["dead", "live"]
+    assert (world.paid(payee), world.paid(thief)) == (1, Decimal("1.999"))
+    assert len(world.rows("network_fee")) == 1
+    world.check()
+
+
+def test_look_and_block_cost_a_constant_number_of_calls(world: Litecoin) -> None:
+    address = world.address()
+    counts = []
+    for number in (2, 40):
+        for _ in range(number):
+            world.pay(address, "0.01")
+        world.step()
+        observed = Observed(world.backend)
+        world.updater.backend = observed  # type: ignore[assignment]
+        world.updater.poll()
+        world.step()
+        counts.append(dict(observed.calls))
+        world.updater.backend = world.backend
+    assert counts == [{"get_tip": 2, "list_since": 1}] * 2
