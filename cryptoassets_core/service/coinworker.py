@@ -30,9 +30,6 @@ from cryptoassets_core.walletnotify.base import IncomingTransactionRunnable, Not
 
 logger = logging.getLogger(__name__)
 
-#: What more than one job may find out, and the next success of any job disproves.
-_SHARED_CAUSES = ("backend", "database")
-
 
 @dataclass(slots=True)
 class CoinHealth:
@@ -139,11 +136,12 @@ class CoinWorker:
                 Broadcaster(wallet, self._resolver, backend, coin=self.coin).do_broadcasts().count for wallet in wallets
             )
 
-        self._attempt("broadcast", work)
+        self._attempt("broadcast", work, asks_backend=False)
 
-    def _attempt(self, job: str, work: Callable[[], int]) -> bool:
+    def _attempt(self, job: str, work: Callable[[], int], *, asks_backend: bool = True) -> bool:
         """Do work that writes events, and keep book of what stands in its way.
 
+        :param asks_backend: the work asks the backend in any case, so that its success proves that one well.
         :returns: False if it should be tried again soon.
         """
         try:
@@ -168,7 +166,10 @@ class CoinWorker:
             self.health.problems[job] = f"{job} failed with {type(error).__name__}; the log has the details"
             self._caught_up = False
             return True
-        self._all_well(job)
+        self._all_well(job, "database")
+        if asks_backend:
+            self._all_well("backend")
+            self.health.last_success_at = utc_now()
         if events:
             self._on_events()
         return True
@@ -184,11 +185,10 @@ class CoinWorker:
             logger.warning("%s: %s", self.coin.name, problem)
         self.health.problems[what] = problem
 
-    def _all_well(self, job: str) -> None:
-        for mended in (job, *_SHARED_CAUSES):
-            if self.health.problems.pop(mended, None) is not None:
-                logger.info("%s: the %s works again", self.coin.name, mended)
-        self.health.last_success_at = utc_now()
+    def _all_well(self, *mended: str) -> None:
+        for what in mended:
+            if self.health.problems.pop(what, None) is not None:
+                logger.info("%s: the %s works again", self.coin.name, what)
 
 
 def _open_channel(setup: WalletNotifySetup, notify: Notify) -> IncomingTransactionRunnable:
