@@ -37,6 +37,7 @@ class _Account:
     """An account while the batch is worked through; amounts in minor units."""
 
     id: int
+    wallet_id: int
     balance: int
     entries: int
     change: int = 0
@@ -68,10 +69,11 @@ def transfer_many(session: Session, books: Books, *, wallet_id: int, orders: Seq
     """
     if not orders:
         return []
+    check_id(wallet_id, f"{books.coin.symbol} wallet")
     amounts = _checked_amounts(books, orders)
     earlier = _earlier(session, books, wallet_id, orders)
-    accounts = _lock(session, books, wallet_id, orders)
-    plan = _plan(books, orders, amounts, accounts, earlier)
+    accounts = _lock(session, books, orders)
+    plan = _plan(books, wallet_id, orders, amounts, accounts, earlier)
     ids = _write(session, books, wallet_id, plan, accounts) if plan.rows else {}
     return [_id_of(place, order, plan, ids, earlier) for place, order in enumerate(orders)]
 
@@ -111,14 +113,15 @@ def _earlier(session: Session, books: Books, wallet_id: int, orders: Sequence[Tr
     transaction = books.transaction
     wanted = rowset(session, "keys", {"key": String}, [(key,) for key in keys])
     rows = session.execute(
-        select(transaction)
-        .join(wanted, transaction.c.idempotency_key == wanted.c.key)
-        .where(transaction.c.wallet_id == wallet_id)
+        # Not a join: SQLite would go through all of the wallet's rows and through the keys for each.
+        select(transaction).where(
+            transaction.c.wallet_id == wallet_id, transaction.c.idempotency_key.in_(select(wanted.c.key))
+        )
     )
     return {row.idempotency_key: row for row in rows}
 
 
-def _lock(session: Session, books: Books, wallet_id: int, orders: Sequence[TransferOrder]) -> dict[int, _Account]:
+def _lock(session: Session, books: Books, orders: Sequence[TransferOrder]) -> dict[int, _Account]:
     account = books.account
     ids = {order.sending_account_id for order in orders} | {order.receiving_account_id for order in orders}
     wanted = rowset(session, "wanted", {"id": BigInteger}, [(id_,) for id_ in sorted(ids)])
@@ -133,22 +136,22 @@ def _lock(session: Session, books: Books, wallet_id: int, orders: Sequence[Trans
         .order_by(account.c.id)
         .with_for_update(key_share=True, of=account)
     ).all()
-    wallets = {row.id: row.wallet_id for row in rows}
-    for place, order in enumerate(orders):
-        for account_id in (order.sending_account_id, order.receiving_account_id):
-            with naming_item(place, len(orders)):
-                if account_id not in wallets:
-                    raise UnknownRowError(f"there is no {books.coin.symbol} account {account_id}")
-                if wallets[account_id] != wallet_id:
-                    raise WrongWalletError(
-                        f"{books.coin.symbol} account {account_id} belongs to wallet {wallets[account_id]}, "
-                        f"not to wallet {wallet_id}"
-                    )
-    return {row.id: _Account(row.id, int(row.balance), row.entries) for row in rows}
+    return {row.id: _Account(row.id, row.wallet_id, int(row.balance), row.entries) for row in rows}
+
+
+def _check_account(books: Books, wallet_id: int, account_id: int, accounts: Mapping[int, _Account]) -> None:
+    account = accounts.get(account_id)
+    if account is None:
+        raise UnknownRowError(f"there is no {books.coin.symbol} account {account_id}")
+    if account.wallet_id != wallet_id:
+        raise WrongWalletError(
+            f"{books.coin.symbol} account {account_id} belongs to wallet {account.wallet_id}, not to wallet {wallet_id}"
+        )
 
 
 def _plan(
     books: Books,
+    wallet_id: int,
     orders: Sequence[TransferOrder],
     amounts: Sequence[int],
     accounts: Mapping[int, _Account],
@@ -159,6 +162,9 @@ def _plan(
         with naming_item(place, len(orders)):
             if _is_repeat(books, place, order, orders, plan, earlier):
                 continue
+            # In the order of a single transfer's complaints.
+            for account_id in sorted((order.sending_account_id, order.receiving_account_id)):
+                _check_account(books, wallet_id, account_id, accounts)
             sender, receiver = accounts[order.sending_account_id], accounts[order.receiving_account_id]
             available = sender.balance + sender.change
             if available < amount and not order.overdraft:

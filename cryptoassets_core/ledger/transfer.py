@@ -92,6 +92,7 @@ def transfer_for_receipt(session: Session, books: Books, order: TransferOrder) -
 
 def _checked_amount(books: Books, order: TransferOrder) -> Decimal:
     amount = check_amount(order.amount, books.coin.decimals)
+    check_id(order.wallet_id, f"{books.coin.symbol} wallet")
     for account_id in (order.sending_account_id, order.receiving_account_id):
         check_id(account_id, f"{books.coin.symbol} account")
     if order.sending_account_id == order.receiving_account_id:

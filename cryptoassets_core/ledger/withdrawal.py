@@ -112,6 +112,7 @@ def cancel_withdrawal(session: Session, books: Books, *, wallet_id: int, transac
     :raises UnknownRowError: the wallet has no such withdrawal.
     :raises LedgerError: it is too late.
     """
+    check_id(wallet_id, f"{books.coin.symbol} wallet")
     check_id(transaction_id, "withdrawal")
     transaction = books.transaction
     found = session.execute(

@@ -129,6 +129,7 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
 
     def get_account_by_name(self, name: str) -> GenericAccount | None:
         """Return the account of that name in this wallet, or None."""
+        check_name(name, "an account's name")
         account: GenericAccount | None = self.session().scalar(self._account_of_name(name))
         return account
 

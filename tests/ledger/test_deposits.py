@@ -1,0 +1,270 @@
+"""Deposits: seen, credited once when deep enough, reversed once when the network takes them back."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from kit import PaperBackend, Till, address, seen, txid
+from sqlalchemy import select
+
+from cryptoassets_core.amounts import MAX_MINOR_UNITS
+from cryptoassets_core.errors import LedgerError, UnknownRowError
+from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.models import GenericWallet
+
+
+def unconfirmed(till: Till, account_id: int) -> Decimal:
+    return till.run(lambda session: session.get_one(till.coin.account_model, account_id).get_unconfirmed_balance())
+
+
+def test_deposit_is_credited_at_the_third_confirmation_and_once(till: Till) -> None:
+    a = till.account("a")
+    to = till.receiving_address(a)
+
+    for confirmations in (0, 1, 2):
+        till.chain_says(seen("tx", {to: "1.5"}, confirmations))
+        assert (till.balance(a), unconfirmed(till, a)) == (0, Decimal("1.5"))
+    for confirmations in (3, 3, 4, 9, 16):
+        till.chain_says(seen("tx", {to: "1.5"}, confirmations))
+        assert (till.balance(a), unconfirmed(till, a)) == (Decimal("1.5"), 0)
+
+    (row,) = till.rows()
+    assert (row.kind, row.state, row.amount) == (TransactionKind.DEPOSIT, TransactionState.INCOMING, Decimal("1.5"))
+    assert (row.receiving_entry, row.receiving_balance_after) == (1, Decimal("1.5"))
+    assert row.credited_at is not None
+    assert till.audit() == []
+
+
+def test_deposit_acknowledged_early_is_credited_all_the_same(till: Till) -> None:
+    a = till.account("a")
+    to = till.receiving_address(a)
+    till.chain_says(seen("tx", {to: "1"}, 0))
+    (row,) = till.rows()
+
+    till.do("shop", lambda wallet: wallet.mark_transaction_processed(row.id))
+    till.do("shop", lambda wallet: wallet.mark_transaction_processed(row.id))
+    till.chain_says(seen("tx", {to: "1"}, 3))
+    till.chain_says(seen("tx", {to: "1"}, 7))
+
+    assert till.balance(a) == 1
+    assert till.row(row.id).state == TransactionState.PROCESSED
+    assert till.run(lambda session: session.get_one(till.coin.transaction_model, row.id).confirmations) == 7
+    assert till.audit() == []
+
+
+def test_only_what_is_under_way_in_the_wallet_can_be_acknowledged(till: Till) -> None:
+    a, b = till.accounts("1", "0")
+    to = till.receiving_address(a)
+    till.chain_says(seen("tx", {to: "1"}, 0))
+    deposit = till.rows()[-1].id
+    internal = till.do("shop", lambda wallet: wallet.send_internal(a, b, Decimal("0.1"), None).id)
+    pending = till.do("shop", lambda wallet: wallet.send_external(a, address("x"), Decimal("0.1"), None).id)
+    till.wallet_id("other")
+    before = till.dump()
+
+    for wallet, id_, error in (
+        ("shop", internal, LedgerError),
+        ("shop", pending, LedgerError),
+        ("shop", 4711, UnknownRowError),
+        ("other", deposit, UnknownRowError),
+    ):
+        with pytest.raises(error):
+            till.do(wallet, lambda wallet, id_=id_: wallet.mark_transaction_processed(id_))
+
+    assert till.dump() == before
+
+
+def test_credited_deposit_that_the_network_takes_back_is_reversed_below_zero(till: Till) -> None:
+    a, b = till.accounts("0", "0")
+    to = till.receiving_address(a)
+    till.chain_says(seen("tx", {to: "1"}, 3))
+    till.do("shop", lambda wallet: wallet.send_internal(a, b, Decimal("0.7"), None))
+
+    till.chain_says(seen("tx", {}, -1))
+    till.chain_says(seen("tx", {}, -2))
+
+    deposit, _, reversal = till.rows()
+    assert till.balance(a) == Decimal("-0.7")
+    assert deposit.state == TransactionState.REVERSED
+    assert (reversal.kind, reversal.amount, reversal.sending_account_id) == (TransactionKind.REVERSAL, 1, a)
+    assert (reversal.answers_id, reversal.sending_balance_after) == (deposit.id, Decimal("-0.7"))
+    assert till.audit() == []
+
+
+def test_uncredited_deposit_that_the_network_takes_back_moves_nothing(till: Till) -> None:
+    a = till.account("a")
+    to = till.receiving_address(a)
+    till.chain_says(seen("tx", {to: "1"}, 2))
+
+    till.chain_says(seen("tx", {}, -1))
+
+    assert [row.state for row in till.rows()] == [TransactionState.REVERSED]
+    assert (till.balance(a), unconfirmed(till, a), till.audit()) == (0, 0, [])
+
+
+def test_deposit_that_comes_back_is_credited_anew_by_a_row_that_points_at_the_old_one(till: Till) -> None:
+    a = till.account("a")
+    to = till.receiving_address(a)
+    till.chain_says(seen("tx", {to: "1"}, 3))
+    till.chain_says(seen("tx", {}, -1))
+
+    till.chain_says(seen("tx", {to: "1"}, 1))
+    assert till.balance(a) == 0
+    till.chain_says(seen("tx", {to: "1"}, 3))
+
+    first, _reversal, again = till.rows()
+    assert (again.kind, again.answers_id) == (TransactionKind.DEPOSIT, first.id)
+    assert (till.balance(a), till.audit()) == (1, [])
+
+
+def test_below_zero_account_cannot_pay_and_mends(till: Till) -> None:
+    a, b = till.accounts("0", "5")
+    to = till.receiving_address(a)
+    till.chain_says(seen("tx", {to: "1"}, 3))
+    till.do("shop", lambda wallet: wallet.send_internal(a, b, Decimal(1), None))
+    till.chain_says(seen("tx", {}, -1))
+
+    with pytest.raises(LedgerError):
+        till.do("shop", lambda wallet: wallet.send_internal(a, b, Decimal("0.00000001"), None))
+    till.do("shop", lambda wallet: wallet.send_internal(b, a, Decimal("0.4"), None))
+    with pytest.raises(LedgerError):
+        till.do("shop", lambda wallet: wallet.send_external(a, address("x"), Decimal("0.1"), None))
+    till.do("shop", lambda wallet: wallet.send_internal(b, a, Decimal("0.6"), None))
+
+    overdrawn = till.run(lambda session: session.get_one(till.coin.account_model, a).overdrawn)
+    assert (till.balance(a), overdrawn, till.audit()) == (0, False, [])
+
+
+def test_amount_that_changes_between_reports_is_not_credited(till: Till, caplog: pytest.LogCaptureFixture) -> None:
+    a = till.account("a")
+    to = till.receiving_address(a)
+    till.chain_says(seen("tx", {to: "1"}, 0))
+
+    till.chain_says(seen("tx", {to: "5"}, 3))
+
+    assert (till.balance(a), [row.amount for row in till.rows()]) == (0, [1])
+    assert "first reported as 1.00000000 and now as 5" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [["-1"], [str(Decimal(MAX_MINOR_UNITS + 1).scaleb(-8))], ["92233720368.54277039"] * 2],
+    ids=["negative", "too large", "overflow"],
+)
+def test_amount_that_no_network_has_is_not_booked_and_stops_no_other(
+    till: Till, caplog: pytest.LogCaptureFixture, amounts: list[str]
+) -> None:
+    """Two outputs whose sum overflows 64 bits were accepted by Bitcoin itself in 2010 (CVE-2010-5139)."""
+    a, b = till.accounts("0", "0")
+    bad, good = till.receiving_address(a, "bad"), till.receiving_address(b, "good")
+    transaction = seen("odd", {bad: amounts[0], address("none"): "1"}, 3)
+    outputs = [transaction.received[0].__class__(bad, Decimal(amount), n) for n, amount in enumerate(amounts)]
+    odd = transaction.__class__(
+        txid=transaction.txid, confirmations=3, block_hash=transaction.block_hash, received=tuple(outputs)
+    )
+
+    till.chain_says(odd, seen("tx", {good: "1"}, 3))
+
+    assert (till.balance(a), till.balance(b)) == (0, 1)
+    assert [row.receiving_account_id for row in till.rows()] == [b]
+    assert txid("odd") in caplog.text
+    assert till.audit() == []
+
+
+def test_nothing_that_was_ever_ours_is_lost(till: Till) -> None:
+    """An archived address, one that was a payee first, one paid often, twice in one block, and by two outputs."""
+    a = till.account("a", "1")
+    till.do("shop", lambda wallet: wallet.send_external(a, address("payee first"), Decimal("0.5"), None))
+    first, archived = till.receiving_address(a, "payee first"), till.receiving_address(a, "archived")
+
+    def archive(wallet: GenericWallet) -> None:
+        wallet.session().scalars(select(till.coin.address_model).filter_by(address=archived)).one().archive()
+        assert [entry.address for entry in wallet.get_receiving_addresses()] == [first]
+        assert wallet.get_receiving_addresses(archived=True).count() == 2
+
+    till.do("shop", archive)
+    twice = seen("two outputs", {archived: "0.1", first: "0.2"}, 3)
+    output = twice.received[0]
+    twice = twice.__class__(
+        txid=twice.txid,
+        confirmations=3,
+        block_hash=twice.block_hash,
+        received=(*twice.received, output.__class__(archived, Decimal("0.3"), 9)),
+    )
+
+    till.chain_says(twice, *(seen(n, {first: "0.01"}, 3) for n in range(50)))
+    till.chain_says(*(seen(n, {first: "0.01"}, 3) for n in range(50, 100)))
+
+    assert till.balance(a) == Decimal("0.5") + Decimal("0.6") + 1
+    balances = till.run(
+        lambda session: {
+            entry.address: (
+                entry.balance,
+                entry.get_received_transactions().count(),
+                entry.get_balance_by_confirmations(3),
+            )
+            for entry in session.scalars(
+                select(till.coin.address_model).where(till.coin.address_model.account_id.is_not(None))
+            )
+        }
+    )
+    assert balances == {
+        first: (Decimal("1.2"), 101, Decimal("1.2")),
+        archived: (Decimal("0.4"), 1, Decimal("0.4")),
+    }
+    assert till.audit() == []
+
+
+def test_payment_to_ourselves_over_the_network_is_one_debit_and_one_credit(till: Till) -> None:
+    a, b = till.accounts("1", "0")
+    to = till.receiving_address(b)
+    till.do("shop", lambda wallet: wallet.send(a, to, Decimal("0.3"), None, force_external=True))
+    backend = PaperBackend()
+    till.broadcaster(backend).do_broadcasts()
+    paid = seen("x", {to: "0.3"}, 3)
+    ours = paid.__class__(
+        txid=backend.submitted[0], confirmations=3, block_hash=paid.block_hash, received=paid.received, fee=backend.fee
+    )
+
+    till.chain_says(ours)
+    till.chain_says(ours)
+
+    assert (till.balance(a), till.balance(b)) == (Decimal("0.7"), Decimal("0.3"))
+    assert len(till.rows(kind=TransactionKind.NETWORK_FEE)) == 1
+    assert till.do("shop", lambda wallet: wallet.balance) == 1 - backend.fee
+    assert till.audit() == []
+
+
+def test_block_reward_waits_for_maturity(till: Till) -> None:
+    a = till.account("a")
+    to = till.receiving_address(a)
+
+    till.chain_says(seen("reward", {to: "50"}, 99, coinbase=True))
+    assert till.balance(a) == 0
+    till.chain_says(seen("reward", {to: "50"}, 100, coinbase=True))
+
+    assert till.balance(a) == 50
+
+
+def test_deposit_of_a_wallet_books_like_the_daemon(till: Till) -> None:
+    a = till.account("a")
+    to = till.receiving_address(a)
+    network = till.coin.network_transaction_model
+
+    def report(confirmations: int, amount: str = "2") -> tuple[bool, int]:
+        def work(wallet: GenericWallet) -> tuple[bool, int]:
+            carrier, _ = network.get_or_create_deposit(wallet.session(), txid("tx"))
+            carrier.confirmations = confirmations
+            account, deposit, credited = wallet.deposit(carrier, to, Decimal(amount))
+            assert account.id == a
+            assert (deposit.credited_at is not None) is credited
+            return credited, deposit.id
+
+        return till.do("shop", work)
+
+    assert [report(n)[0] for n in (0, 2, 3, 4)] == [False, False, True, True]
+    assert len({report(n)[1] for n in (5, 6)}) == 1
+    with pytest.raises(LedgerError, match=r"was reported as 2\.00000000 before, now as 5"):
+        report(5, "5")
+    assert (till.balance(a), till.audit()) == (2, [])
