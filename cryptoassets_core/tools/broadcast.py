@@ -14,15 +14,15 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, TwoStepBackend, Txid
+from cryptoassets_core.backend.base import PreparedTransaction, TwoStepBackend
 from cryptoassets_core.backend.chainevents import transaction_updates
 from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.coin.registry import Coin
@@ -40,6 +40,14 @@ from cryptoassets_core.ledger.states import (
 )
 from cryptoassets_core.ledger.withdrawal import fail_withdrawal, mark_broadcasted
 from cryptoassets_core.models import GenericNetworkTransaction, GenericWallet
+from cryptoassets_core.tools.broadcastrows import (
+    UnsettledBroadcast,
+    is_unsettled,
+    load_unsettled,
+    lock_broadcast,
+    move_broadcast,
+    payments_of,
+)
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
 R = TypeVar("R")
@@ -67,27 +75,6 @@ class BroadcastResult:
 
 
 _NOTHING = BroadcastResult(0, Decimal(0))
-
-
-@dataclass(frozen=True, slots=True)
-class _Unsettled:
-    """A broadcast under way, as stored."""
-
-    id: int
-    state: NetworkTransactionState
-    prepared: PreparedTransaction | None
-    #: Payee and amount of each withdrawal, by id.
-    payments: dict[int, tuple[str, Decimal]]
-    attempts: int
-    next_attempt_at: datetime | None
-
-    @property
-    def recipients(self) -> dict[str, Decimal]:
-        """What each address gets: payments to one address are merged."""
-        merged: dict[str, Decimal] = {}
-        for address, amount in self.payments.values():
-            merged[address] = merged.get(address, Decimal(0)) + amount
-        return merged
 
 
 class Broadcaster:
@@ -175,7 +162,7 @@ class Broadcaster:
             .limit(MAX_WITHDRAWALS)
             .with_for_update(skip_locked=True)
         ).all()
-        if not queued or self._unsettled_row(session) is not None:
+        if not queued or is_unsettled(session, self._books, self._wallet_id):
             return 0
         broadcast_id = session.scalars(
             insert(network)
@@ -205,7 +192,7 @@ class Broadcaster:
 
         :returns: what was handed to the network, which may be nothing; None if there is no more to do now.
         """
-        broadcast = self._run(self._load_unsettled)
+        broadcast = self._run(lambda session: load_unsettled(session, self._books, self._wallet_id))
         if broadcast is None or (broadcast.next_attempt_at and broadcast.next_attempt_at > self._clock()):
             return None
         if not broadcast.payments:
@@ -230,7 +217,7 @@ class Broadcaster:
         self._backend.hold(prepared)
         return prepared
 
-    def _sign(self, broadcast: _Unsettled) -> PreparedTransaction | None:
+    def _sign(self, broadcast: UnsettledBroadcast) -> PreparedTransaction | None:
         """Have a broadcast signed and store it; None if its withdrawals have changed, and it must be looked at anew."""
         try:
             prepared = self._backend.prepare(broadcast.recipients)
@@ -246,13 +233,14 @@ class Broadcaster:
         self._backend.release(prepared)
         return None
 
-    def _store(self, session: Session, broadcast: _Unsettled, prepared: PreparedTransaction) -> bool:
-        self._lock(session, broadcast.id)
+    def _store(self, session: Session, broadcast: UnsettledBroadcast, prepared: PreparedTransaction) -> bool:
+        lock_broadcast(session, self._books, broadcast.id)
         # Nothing can be cancelled from here on, and what was cancelled while the backend signed must not be paid.
-        if self._payments(session, broadcast.id) != broadcast.payments:
+        if payments_of(session, self._books, broadcast.id) != broadcast.payments:
             return False
-        return self._move(
+        return move_broadcast(
             session,
+            self._books,
             broadcast.id,
             NetworkTransactionState.COLLECTED,
             state=NetworkTransactionState.PREPARED,
@@ -265,8 +253,9 @@ class Broadcaster:
 
     def _settle(self, session: Session, broadcast_id: int, prepared: PreparedTransaction) -> bool:
         now = self._clock()
-        settled = self._move(
+        settled = move_broadcast(
             session,
+            self._books,
             broadcast_id,
             NetworkTransactionState.PREPARED,
             state=NetworkTransactionState.LIVE,
@@ -300,14 +289,15 @@ class Broadcaster:
 
     # --- What can go wrong ----------------------------------------------------------------------------------
 
-    def _rebuild(self, broadcast: _Unsettled, error: BroadcastDeadError) -> None:
+    def _rebuild(self, broadcast: UnsettledBroadcast, error: BroadcastDeadError) -> None:
         """Queue the withdrawals of a broadcast again that is proved dead."""
         logger.error("%s broadcast %s is dead and built anew: %s", self._coin.name, broadcast.id, error)
         transaction = self._books.transaction
 
         def work(session: Session) -> None:
-            if self._move(
+            if move_broadcast(
                 session,
+                self._books,
                 broadcast.id,
                 NetworkTransactionState.PREPARED,
                 state=NetworkTransactionState.DEAD,
@@ -324,7 +314,7 @@ class Broadcaster:
         if broadcast.prepared is not None:
             self._backend.release(broadcast.prepared)
 
-    def _leave_out(self, broadcast: _Unsettled, error: RecipientRejectedError) -> bool:
+    def _leave_out(self, broadcast: UnsettledBroadcast, error: RecipientRejectedError) -> bool:
         """Refund the payments to a recipient that can never be paid; the others go without it.
 
         :returns: False if it is nobody's recipient here.
@@ -335,15 +325,15 @@ class Broadcaster:
         logger.error("%s withdrawals %s fail and are refunded: %s", self._coin.name, sorted(refused), error)
 
         def work(session: Session) -> None:
-            self._lock(session, broadcast.id)
+            lock_broadcast(session, self._books, broadcast.id)
             # Another process may have found the same, or the withdrawal was cancelled meanwhile.
-            for transaction_id in sorted(refused & self._payments(session, broadcast.id).keys()):
+            for transaction_id in sorted(refused & payments_of(session, self._books, broadcast.id).keys()):
                 fail_withdrawal(session, self._books, transaction_id=transaction_id, reason=str(error))
 
         self._run(work)
         return True
 
-    def _postpone(self, broadcast: _Unsettled, error: BackendError) -> None:
+    def _postpone(self, broadcast: UnsettledBroadcast, error: BackendError) -> None:
         longest = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(broadcast.attempts, 20))
         pause = timedelta(seconds=random.uniform(longest / 2, longest))  # noqa: S311 - spreads load, keeps no secret
         logger.warning("%s broadcast %s waits: %s", self._coin.name, broadcast.id, error)
@@ -360,9 +350,10 @@ class Broadcaster:
             )
         )
 
-    def _close_empty(self, session: Session, broadcast: _Unsettled) -> None:
-        self._move(
+    def _close_empty(self, session: Session, broadcast: UnsettledBroadcast) -> None:
+        move_broadcast(
             session,
+            self._books,
             broadcast.id,
             NetworkTransactionState.COLLECTED,
             state=NetworkTransactionState.DEAD,
@@ -370,65 +361,8 @@ class Broadcaster:
             reason="none of its withdrawals could be sent",
         )
 
-    # --- Database -------------------------------------------------------------------------------------------
-
     def _run(self, work: Callable[[Session], R]) -> R:
         return self._resolver.run(work, isolation_level=ISOLATION_LEVEL)
-
-    def _lock(self, session: Session, broadcast_id: int) -> None:
-        network = self._books.network_transaction
-        session.execute(select(network.c.id).where(network.c.id == broadcast_id).with_for_update()).one()
-
-    def _move(self, session: Session, broadcast_id: int, from_state: NetworkTransactionState, **values: object) -> bool:
-        """Change a broadcast if it is still in a state; of several processes only one succeeds."""
-        network = self._books.network_transaction
-        moved = session.execute(
-            update(network)
-            .where(network.c.id == broadcast_id, network.c.state == from_state)
-            .values(**values)
-            .returning(network.c.id)
-        )
-        return moved.one_or_none() is not None
-
-    def _unsettled_row(self, session: Session) -> Any | None:
-        network = self._books.network_transaction
-        return session.execute(
-            select(network).where(
-                network.c.transaction_type == NetworkTransactionType.BROADCAST,
-                network.c.wallet_id == self._wallet_id,
-                network.c.closed_at.is_(None),
-            )
-        ).one_or_none()
-
-    def _load_unsettled(self, session: Session) -> _Unsettled | None:
-        row = self._unsettled_row(session)
-        if row is None:
-            return None
-        return _Unsettled(
-            id=row.id,
-            state=row.state,
-            prepared=_stored_transaction(row),
-            payments=self._payments(session, row.id),
-            attempts=row.attempts,
-            next_attempt_at=row.next_attempt_at,
-        )
-
-    def _payments(self, session: Session, broadcast_id: int) -> dict[int, tuple[str, Decimal]]:
-        transaction, address = self._books.transaction, self._books.address
-        rows = session.execute(
-            select(transaction.c.id, address.c.address, transaction.c.amount)
-            .join(address, address.c.id == transaction.c.address_id)
-            .where(transaction.c.network_transaction_id == broadcast_id)
-            .order_by(transaction.c.id)
-        )
-        return {row.id: (row.address, row.amount) for row in rows}
-
-
-def _stored_transaction(row: Any) -> PreparedTransaction | None:
-    if row.raw is None:
-        return None
-    inputs = tuple(Outpoint(Txid(txid), vout) for txid, vout in json.loads(row.inputs))
-    return PreparedTransaction(txid=Txid(row.txid), raw=row.raw, fee=row.fee, inputs=inputs)
 
 
 def wallets_to_broadcast(session: Session, coin: Coin) -> Sequence[GenericWallet]:

@@ -1,0 +1,105 @@
+"""A broadcast under way, as the database holds it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy.orm import Session
+
+from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, Txid
+from cryptoassets_core.ledger.books import Books
+from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType
+
+
+@dataclass(frozen=True, slots=True)
+class UnsettledBroadcast:
+    """A broadcast that is begun and neither known to the network nor given up."""
+
+    id: int
+    #: What was signed; None as long as nothing is.
+    prepared: PreparedTransaction | None
+    #: Payee and amount of each withdrawal, by id; amounts in whole coins.
+    payments: dict[int, tuple[str, Decimal]]
+    attempts: int
+    next_attempt_at: datetime | None
+
+    @property
+    def recipients(self) -> dict[str, Decimal]:
+        """What each address gets, in whole coins: payments to one address are merged."""
+        merged: dict[str, Decimal] = {}
+        for address, amount in self.payments.values():
+            merged[address] = merged.get(address, Decimal(0)) + amount
+        return merged
+
+
+def load_unsettled(session: Session, books: Books, wallet_id: int) -> UnsettledBroadcast | None:
+    """Return the wallet's broadcast under way; there is at most one."""
+    row = session.execute(select(books.network_transaction).where(_unsettled(books, wallet_id))).one_or_none()
+    if row is None:
+        return None
+    return UnsettledBroadcast(
+        id=row.id,
+        prepared=_stored_transaction(row),
+        payments=payments_of(session, books, row.id),
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+    )
+
+
+def is_unsettled(session: Session, books: Books, wallet_id: int) -> bool:
+    """Tell whether the wallet has a broadcast under way."""
+    network = books.network_transaction
+    return session.execute(select(network.c.id).where(_unsettled(books, wallet_id))).one_or_none() is not None
+
+
+def payments_of(session: Session, books: Books, broadcast_id: int) -> dict[int, tuple[str, Decimal]]:
+    """Return payee and amount, in whole coins, of each withdrawal that a broadcast carries, by id."""
+    transaction, address = books.transaction, books.address
+    rows = session.execute(
+        select(transaction.c.id, address.c.address, transaction.c.amount)
+        .join(address, address.c.id == transaction.c.address_id)
+        .where(transaction.c.network_transaction_id == broadcast_id)
+        .order_by(transaction.c.id)
+    )
+    return {row.id: (row.address, row.amount) for row in rows}
+
+
+def lock_broadcast(session: Session, books: Books, broadcast_id: int) -> None:
+    """Keep others from changing a broadcast, and from cancelling what it carries, until the session ends."""
+    network = books.network_transaction
+    session.execute(select(network.c.id).where(network.c.id == broadcast_id).with_for_update()).one()
+
+
+def move_broadcast(
+    session: Session, books: Books, broadcast_id: int, from_state: NetworkTransactionState, **values: object
+) -> bool:
+    """Change a broadcast if it is still in a state; of several processes only one succeeds."""
+    network = books.network_transaction
+    moved = session.execute(
+        update(network)
+        .where(network.c.id == broadcast_id, network.c.state == from_state)
+        .values(**values)
+        .returning(network.c.id)
+    )
+    return moved.one_or_none() is not None
+
+
+def _unsettled(books: Books, wallet_id: int) -> ColumnElement[bool]:
+    network = books.network_transaction
+    return and_(
+        network.c.transaction_type == NetworkTransactionType.BROADCAST,
+        network.c.wallet_id == wallet_id,
+        network.c.closed_at.is_(None),
+    )
+
+
+def _stored_transaction(row: Any) -> PreparedTransaction | None:
+    if row.raw is None:
+        return None
+    inputs = tuple(Outpoint(Txid(txid), vout) for txid, vout in json.loads(row.inputs))
+    return PreparedTransaction(txid=Txid(row.txid), raw=row.raw, fee=row.fee, inputs=inputs)
