@@ -1,0 +1,122 @@
+"""Two at once: locks and constraints that stand behind the code, each met on purpose."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from chain_world import Wire, WiredResolver, World, outside
+from sqlalchemy import event
+
+from cryptoassets_core.backend.chainwrites import take_turn
+from cryptoassets_core.errors import LedgerError
+from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
+from cryptoassets_core.tools.teller import Teller
+
+#: Long enough for what is not kept waiting to be done; what is kept waiting is not measured by it.
+A_WHILE_SECONDS = 1
+
+
+def start(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    """Begin something and give it a while."""
+    results: list[object] = []
+    thread = threading.Thread(target=lambda: results.append(work()))
+    thread.start()
+    thread.join(A_WHILE_SECONDS)
+    return thread, results
+
+
+@pytest.mark.postgres
+def test_only_one_broadcast_of_a_wallet_is_under_way(postgres_world: World) -> None:
+    world = postgres_world
+    world.funded("5")
+    world.withdraw(outside(1), "1")
+    other = world.reopened()
+    rival: list[tuple[threading.Thread, list[object]]] = []
+
+    class Pause(Wire):
+        def step(self, name: str) -> None:
+            if name == "before commit" and not rival:
+                other.withdraw(outside(2), "1")
+                rival.append(start(other.broadcaster().collect_for_broadcast))
+
+    assert world.broadcaster(resolver=WiredResolver(world.app.conflict_resolver, Pause())).collect_for_broadcast() == 1
+    ((thread, results),) = rival
+    thread.join()
+    assert results == [0]
+    assert len(world.network_rows("broadcast")) == 1
+    assert world.broadcast().count == 2
+    assert (world.paid(outside(1)), world.paid(outside(2))) == ([1], [1])
+    other.close()
+
+
+@pytest.mark.postgres
+def test_cancellation_waits_while_a_signature_is_stored_and_then_comes_too_late(postgres_world: World) -> None:
+    world = postgres_world
+    alice = world.funded("5")
+    withdrawal = world.withdraw(outside(1), "1")
+    other = world.reopened()
+    wallet_id = world.row(withdrawal).wallet_id
+    teller = Teller(other.coin, other.app.conflict_resolver)
+    cancelling: list[threading.Thread] = []
+
+    def cancel() -> str:
+        try:
+            return f"refunded by {teller.cancel_withdrawal(wallet_id, withdrawal)}"
+        except LedgerError:
+            return "too late"
+
+    outcome: list[list[object]] = []
+
+    def meanwhile(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE btc_network_transaction SET state") and not cancelling:
+            thread, results = start(cancel)
+            cancelling.append(thread)
+            outcome.append(results)
+
+    event.listen(world.app.engine, "before_cursor_execute", meanwhile)
+    world.broadcast()
+    event.remove(world.app.engine, "before_cursor_execute", meanwhile)
+    cancelling[0].join()
+    assert outcome == [["too late"]]
+    assert (world.paid(outside(1)), world.balance(alice)) == ([1], 4)
+    other.close()
+
+
+@pytest.mark.postgres
+def test_followers_take_turns(postgres_world: World) -> None:
+    world = postgres_world
+    world.step()
+    world.net.pay(world.address(), Decimal(1))
+    world.net.mine(3)
+    other = world.reopened()
+    with world.app.conflict_resolver.transaction() as session:
+        take_turn(session, world.tables)
+        thread, results = start(other.updater.poll)
+        assert thread.is_alive()
+        assert results == []
+    thread.join()
+    assert results == [1]
+    assert world.balance() == 1
+    other.close()
+
+
+def test_deposit_is_recorded_credited_and_reversed_once(world: World) -> None:
+    world.net.pay(world.address(), Decimal(1))
+    world.step()
+    (row,) = world.rows()
+    seen = SeenDeposit(row.network_transaction_id, row.address_id, row.receiving_account_id, row.wallet_id, row.amount)
+    for _ in range(2):
+        world.run(lambda session: record_deposits(session, world.tables, [seen]))
+    assert len(world.rows()) == 1
+    credited = [world.run(lambda session: credit_deposits(session, world.tables, [row.id])) for _ in range(2)]
+    assert (credited, world.balance()) == ([{row.id}, set()], 1)
+    reversals = [
+        world.run(lambda session: len(reverse_deposits(session, world.tables, [row.id, row.id]))) for _ in range(2)
+    ]
+    assert (reversals, world.balance()) == ([1, 0], 0)
+    assert world.run(lambda session: credit_deposits(session, world.tables, [row.id])) == set()
+    world.check()
