@@ -72,7 +72,7 @@ def test_cancellation_waits_while_a_signature_is_stored_and_then_comes_too_late(
     outcome: list[list[object]] = []
 
     def meanwhile(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("UPDATE btc_network_transaction SET state") and not cancelling:
+        if statement.startswith("UPDATE btc_network_transaction SET txid") and not cancelling:
             thread, results = start(cancel)
             cancelling.append(thread)
             outcome.append(results)
@@ -118,5 +118,14 @@ def test_deposit_is_recorded_credited_and_reversed_once(world: World) -> None:
         world.run(lambda session: len(reverse_deposits(session, world.tables, [row.id, row.id]))) for _ in range(2)
     ]
     assert (reversals, world.balance()) == ([1, 0], 0)
+    world.check()
+
+
+def test_deposit_that_was_taken_back_uncredited_is_not_credited(world: World) -> None:
+    world.net.pay(world.address(), Decimal(1))
+    world.step()
+    (row,) = world.rows()
+    assert world.run(lambda session: reverse_deposits(session, world.tables, [row.id])) == []
     assert world.run(lambda session: credit_deposits(session, world.tables, [row.id])) == set()
+    assert world.balance() == 0
     world.check()
