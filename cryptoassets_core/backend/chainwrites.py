@@ -198,7 +198,10 @@ def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[
             network.c.state,
             network.c.block_hash,
             network.c.tracked,
-        ).join(wanted, network.c.txid == wanted.c.txid)
+        )
+        .join(wanted, network.c.txid == wanted.c.txid)
+        # Every type there is: the index has the type first, and without it the whole table would be read.
+        .where(network.c.transaction_type.in_(list(NetworkTransactionType)))
     )
     return {(row.transaction_type, row.txid): Known(*row) for row in rows}
 

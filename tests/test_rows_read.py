@@ -1,0 +1,65 @@
+"""No query that runs repeatedly scans a table that grows: PostgreSQL counts the rows that each call reads.
+
+What is open in these books, and what fits a page, is a few hundred rows at most; what grows has thousands.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from cryptoassets_core.testing.postgres import PostgresServer
+
+# The calls that the benchmarks time.
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+from support.books import Books, opened_books
+from support.calls import CALLS, desk
+from support.history import fill
+
+pytestmark = pytest.mark.postgres
+
+MOVEMENTS = 50_000
+
+#: Far above what is open, far below what there is of anything that grows.
+MOST_ROWS = 1000
+
+_ROWS_READ = sa.text(
+    "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) AS rows FROM pg_stat_xact_user_tables"
+    " WHERE relname <> 'btc_account'"
+)
+
+
+@pytest.fixture(scope="module")
+def books(postgres_server: PostgresServer) -> Iterator[Books]:
+    with postgres_server.database() as url, opened_books(url, accounts=110) as books:
+        fill(books, movements=MOVEMENTS)
+        yield books
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_call_reads_few_rows_of_long_books(books: Books, name: str) -> None:
+    with books.app.open_session() as session:
+        ready = desk(session, books)
+        before = rows_read(session)
+        CALLS[name](ready)
+        read = {table: rows - before.get(table, 0) for table, rows in rows_read(session).items()}
+        session.rollback()
+
+    assert {table: rows for table, rows in read.items() if rows > MOST_ROWS} == {}
+
+
+def test_scan_of_a_table_is_counted(books: Books) -> None:
+    transaction = books.coin.wallet_model.books().transaction
+    with books.app.open_session() as session:
+        session.scalar(sa.select(sa.func.max(transaction.c.amount)))
+
+        assert rows_read(session)[transaction.name] > MOVEMENTS
+
+
+def rows_read(session: Session) -> dict[str, int]:
+    return {row.relname: row.rows for row in session.execute(_ROWS_READ)}
