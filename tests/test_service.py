@@ -86,23 +86,31 @@ def cryptoassets_service_startup(service):
         assert "SIGTERM: the daemon stops" in running.log
 
 
-def test_work_under_way_is_finished_before_the_end(config: dict[str, Any], tmp_path: Path) -> None:
+def test_work_under_way_is_finished_before_anything_is_closed(config: dict[str, Any], tmp_path: Path) -> None:
     code = """
+def note(words):
+    with NOTES.open("a") as stream:
+        stream.write(words)
+
 def work():
-    NOTES.write_text("begun")
+    note("begun, ")
     time.sleep(1.5)
-    NOTES.write_text("finished")
+    note("finished, ")
 
 @hookimpl
 def cryptoassets_service_startup(service):
     service.scheduler.add_job(work)
+
+@hookimpl
+def cryptoassets_service_shutdown(service):
+    note("closed")
 """
     with daemon(config, tmp_path, **planted(tmp_path, code)) as running:
         notes = tmp_path / "notes"
         eventually(notes.exists)
         running.ready()
         assert running.end() == 0
-        assert notes.read_text() == "finished"
+        assert notes.read_text() == "begun, finished, closed"
 
 
 def test_work_that_does_not_end_is_cut_off_and_named(config: dict[str, Any], tmp_path: Path) -> None:
