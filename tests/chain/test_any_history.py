@@ -242,4 +242,4 @@ def test_books_survive_any_history(sqlite_template: Path) -> None:
 @pytest.mark.stress
 @pytest.mark.timeout(3600)
 def test_books_survive_many_histories(sqlite_template: Path) -> None:
-    explore(sqlite_template, max_examples=400, stateful_step_count=50)
+    explore(sqlite_template, max_examples=150, stateful_step_count=50)
