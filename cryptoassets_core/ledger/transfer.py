@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Insert, bindparam, exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session, make_transient_to_detached
 
 from cryptoassets_core.amounts import check_amount
@@ -16,6 +15,7 @@ from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.idempotency import earlier_transaction
 from cryptoassets_core.ledger.posting import bring_up_to_date, check_room, credit, debit, lock_accounts, most, post
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.ledger.transferfunction import transfer_call
 from cryptoassets_core.names import check_id
 
 #: What every transfer's row has, and has not.
@@ -68,7 +68,7 @@ def transfer(session: Session, books: Books, order: TransferOrder) -> Any:
     earlier = _earlier(session, books, order, amount)
     if earlier is not None:
         return earlier
-    values = _transfer_in_one_statement(session, books, order, amount)
+    values = _transfer_in_one_call(session, books, order, amount)
     if values is None:
         return _transfer_step_by_step(session, books, order, amount)
     # All values are known: an object of its own making costs a tenth of one that is read back.
@@ -83,7 +83,7 @@ def transfer_for_receipt(session: Session, books: Books, order: TransferOrder) -
     amount = _checked_amount(books, order)
     done = _earlier(session, books, order, amount)
     if done is None:
-        values = _transfer_in_one_statement(session, books, order, amount)
+        values = _transfer_in_one_call(session, books, order, amount)
         if values is not None:
             return Receipt(values["id"], values["sending_balance_after"], values["receiving_balance_after"])
         done = _transfer_step_by_step(session, books, order, amount)
@@ -143,10 +143,10 @@ def _transfer_step_by_step(session: Session, books: Books, order: TransferOrder,
     )
 
 
-def _transfer_in_one_statement(
+def _transfer_in_one_call(
     session: Session, books: Books, order: TransferOrder, amount: Decimal
 ) -> dict[str, Any] | None:
-    """Return the row by column, or None where one statement cannot do it and the long way round can, or says why not.
+    """Return the row by column, or None where one call cannot do it and the long way round can, or says why not.
 
     Nothing is written then.
     """
@@ -154,7 +154,7 @@ def _transfer_in_one_statement(
         return None
     now = utc_now()
     done = session.execute(
-        _one_statement(books),
+        transfer_call(books),
         {
             "order_wallet_id": order.wallet_id,
             "order_sender": order.sending_account_id,
@@ -166,8 +166,8 @@ def _transfer_in_one_statement(
             "order_now": now,
             "order_room": most(books) - amount,
         },
-    ).one_or_none()
-    if done is None:
+    ).one()
+    if done.id is None:
         return None
     row_id, sending_entry, sending_after, receiving_entry, receiving_after = done
     bring_up_to_date(session, books, order.sending_account_id, balance=sending_after, entries=sending_entry)
@@ -188,93 +188,3 @@ def _transfer_in_one_statement(
         "receiving_entry": receiving_entry,
         "receiving_balance_after": receiving_after,
     }
-
-
-def _one_statement(books: Books) -> Insert:
-    """Build the whole transfer as one statement: half the round trips, half the time that a busy account is locked.
-
-    Both accounts are locked in id order first; the debit is conditional, the credit happens if the debit did, and the
-    row is written if both did. Under READ COMMITTED PostgreSQL looks at the newest version of a row that it waited for,
-    and checks the condition on that one. Source: PostgreSQL documentation, "Transaction Isolation" and "WITH Queries".
-    """
-    statement: Insert | None = books.statements.get("transfer")
-    if statement is None:
-        statement = books.statements["transfer"] = _build_one_statement(books)
-    return statement
-
-
-def _build_one_statement(books: Books) -> Insert:
-    account, transaction = books.account, books.transaction
-    # No parameter may be called like a column: SQLAlchemy would take it for a value to set.
-    wallet_id = bindparam("order_wallet_id", type_=account.c.wallet_id.type)
-    sender, receiver = (
-        bindparam("order_sender", type_=account.c.id.type),
-        bindparam("order_receiver", type_=account.c.id.type),
-    )
-    amount = bindparam("order_amount", type_=account.c.balance.type)
-    room = bindparam("order_room", type_=account.c.balance.type)
-    now = bindparam("order_now", type_=account.c.updated_at.type)
-    locked = (
-        select(account.c.id, account.c.wallet_id, account.c.balance)
-        .where(account.c.id.in_([sender, receiver]))
-        .order_by(account.c.id)
-        .with_for_update(key_share=True)
-        .cte("locked")
-    )
-    # The wallet is compared here and not above, where a planner without statistics would take it for the better way
-    # in, by the index of account names, and read all accounts of the wallet.
-    ready = (
-        select(func.count())
-        .where(locked.c.wallet_id == wallet_id, (locked.c.id == sender) | (locked.c.balance <= room))
-        .scalar_subquery()
-    )
-    both_locked = ready == 2
-    debited = (
-        update(account)
-        .where(account.c.id == sender, account.c.balance >= amount, both_locked)
-        .values(balance=account.c.balance - amount, entries=account.c.entries + 1, updated_at=now)
-        .returning(account.c.balance, account.c.entries)
-        .cte("debited")
-    )
-    after = account.c.balance + amount
-    credited = (
-        update(account)
-        .where(account.c.id == receiver, exists(select(debited.c.entries)))
-        .values(
-            balance=after,
-            entries=account.c.entries + 1,
-            overdrawn=account.c.overdrawn & (after < 0),
-            updated_at=now,
-        )
-        .returning(account.c.balance, account.c.entries)
-        .cte("credited")
-    )
-    row = {
-        transaction.c.wallet_id: wallet_id,
-        transaction.c.kind: literal(TransactionKind.INTERNAL, transaction.c.kind.type),
-        transaction.c.state: literal(TransactionState.INTERNAL, transaction.c.state.type),
-        transaction.c.amount: amount,
-        transaction.c.label: bindparam("order_label", type_=transaction.c.label.type),
-        transaction.c.address_id: bindparam("order_address_id", type_=transaction.c.address_id.type),
-        transaction.c.idempotency_key: bindparam("order_idempotency_key", type_=transaction.c.idempotency_key.type),
-        transaction.c.overdraft: literal(False),
-        transaction.c.created_at: now,
-        transaction.c.credited_at: now,
-        transaction.c.sending_account_id: sender,
-        transaction.c.sending_entry: debited.c.entries,
-        transaction.c.sending_balance_after: debited.c.balance,
-        transaction.c.receiving_account_id: receiver,
-        transaction.c.receiving_entry: credited.c.entries,
-        transaction.c.receiving_balance_after: credited.c.balance,
-    }
-    return (
-        insert(transaction)
-        .from_select(list(row), select(*row.values()).select_from(debited.join(credited, literal(1) == 1)))
-        .returning(
-            transaction.c.id,
-            transaction.c.sending_entry,
-            transaction.c.sending_balance_after,
-            transaction.c.receiving_entry,
-            transaction.c.receiving_balance_after,
-        )
-    )
