@@ -195,7 +195,8 @@ def test_unknown_words_are_refused(till: Till, column: str) -> None:
     ):
         connection.execute(
             text(
-                "INSERT INTO btc_transaction (kind, state, amount, created_at, wallet_id, sending_account_id, overdraft) "
+                "INSERT INTO btc_transaction "
+                "(kind, state, amount, created_at, wallet_id, sending_account_id, overdraft) "
                 "VALUES (:kind, :state, 1, '2001-01-01', 1, 1, :no)"
             ),
             words | {"no": False},
