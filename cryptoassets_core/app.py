@@ -110,15 +110,17 @@ class CryptoAssetsApp:
         """Return a new session that may write; the caller commits and closes it."""
         return Session(self._engine(), info=self._session_info())
 
-    def open_readonly_session(self) -> Session:
-        """Return a new session that cannot write and disturbs nobody."""
-        if self.readonly_engine is not None:
-            engine = self.readonly_engine.execution_options(**{READ_ONLY: True, "postgresql_readonly": True})
-        else:
-            engine = self._engine().execution_options(
-                **{READ_ONLY: True, "postgresql_readonly": True, "postgresql_deferrable": True}
-            )
-        return Session(engine, info=self._session_info())
+    def open_readonly_session(self, *, wait: bool = True) -> Session:
+        """Return a new session that cannot write and disturbs nobody; all it reads is of one moment.
+
+        :param wait: let PostgreSQL wait for a moment of which no later commit can change the meaning (SERIALIZABLE READ
+            ONLY DEFERRABLE); a transaction that somebody leaves open makes that long. False takes the moment as it is.
+        """
+        options: dict[str, Any] = {READ_ONLY: True, "postgresql_readonly": True}
+        engine = self.readonly_engine or self._engine()
+        if engine.dialect.name == "postgresql" and engine is self.engine:
+            options |= {"postgresql_deferrable": True} if wait else {"isolation_level": "REPEATABLE READ"}
+        return Session(engine.execution_options(**options), info=self._session_info())
 
     def create_tables(self) -> None:
         """Create the tables that are missing, of all configured coins.

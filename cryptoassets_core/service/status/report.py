@@ -76,7 +76,7 @@ def make_report(service: Service) -> Report:
     components, problems = service.components(), service.problems()
     coins = [_coin_report(coin, service) for _, coin in service.app.coins.all()]
     try:
-        with service.app.open_readonly_session() as session:
+        with service.app.open_readonly_session(wait=False) as session:
             coins = [
                 replace(report, **_in_books(session, coin))
                 for report, (_, coin) in zip(coins, service.app.coins.all(), strict=True)
