@@ -20,7 +20,7 @@ from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.event import outbox
 from cryptoassets_core.event.events import NewEvent
-from cryptoassets_core.ledger.transfer import TransferOrder, transfer_for_receipt
+from cryptoassets_core.ledger.transfer import TransferOrder, transfer_at_once
 from cryptoassets_core.models.wallet import Transfer
 from cryptoassets_core.tools.broadcast import wallets_to_broadcast
 from support.books import Books, own_address
@@ -121,7 +121,7 @@ CALLS: dict[str, Call] = {
     ),
     "send_internal, overdraft": lambda d: d.wallet.send_internal(d.a, d.b, SMALL, None, True),
     "send_internal_many, 100": lambda d: d.wallet.send_internal_many([Transfer(d.a.id, d.b.id, SMALL)] * 100),
-    "a teller's send_internal": lambda d: transfer_for_receipt(d.session, d.coin.wallet_model.books(), _order(d)),
+    "a teller's send_internal": lambda d: transfer_at_once(d.session, d.coin.wallet_model.books(), _order(d)),
     "send to an own address": lambda d: d.wallet.send(d.a, d.own, SMALL, None),
     "send_external": lambda d: d.wallet.send_external(d.a, OUTSIDE, SMALL, None),
     "cancel_withdrawal": lambda d: d.wallet.cancel_withdrawal(d.pending),

@@ -78,16 +78,15 @@ def transfer(session: Session, books: Books, order: TransferOrder) -> Any:
     return transaction
 
 
-def transfer_for_receipt(session: Session, books: Books, order: TransferOrder) -> Receipt:
-    """Move coins as :py:func:`transfer` does, without making an object of the transaction."""
-    amount = _checked_amount(books, order)
-    done = _earlier(session, books, order, amount)
-    if done is None:
-        values = _transfer_in_one_call(session, books, order, amount)
-        if values is not None:
-            return Receipt(values["id"], values["sending_balance_after"], values["receiving_balance_after"])
-        done = _transfer_step_by_step(session, books, order, amount)
-    return Receipt(done.id, done.sending_balance_after, done.receiving_balance_after)
+def transfer_at_once(session: Session, books: Books, order: TransferOrder) -> Receipt | None:
+    """Move coins by a single statement, which needs no transaction around it; idempotency keys are not looked up.
+
+    :returns: None if that cannot be, and nothing was written; :py:func:`transfer` can, or says why not.
+    """
+    values = _transfer_in_one_call(session, books, order, _checked_amount(books, order))
+    if values is None:
+        return None
+    return Receipt(values["id"], values["sending_balance_after"], values["receiving_balance_after"])
 
 
 def _checked_amount(books: Books, order: TransferOrder) -> Decimal:

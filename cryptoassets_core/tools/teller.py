@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.ledger.batch import transfer_many
-from cryptoassets_core.ledger.transfer import Receipt, TransferOrder, transfer_for_receipt
+from cryptoassets_core.ledger.transfer import Receipt, TransferOrder, transfer, transfer_at_once
 from cryptoassets_core.ledger.withdrawal import cancel_withdrawal
 from cryptoassets_core.names import check_label, check_name
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
@@ -34,9 +34,19 @@ class Teller:
         :raises LedgerError: as :py:meth:`~cryptoassets_core.models.GenericWallet.send_internal`.
         """
         check_label(order.label)
-        return self._resolver.run(
-            lambda session: transfer_for_receipt(session, self._books, order), isolation_level=ISOLATION_LEVEL
-        )
+        if order.idempotency_key is None:
+            # Without a transaction around it a busy account is locked for the statement only, and not until we are
+            # scheduled again to commit. SQLite and refusals take the long way.
+            receipt = self._resolver.run(
+                lambda session: transfer_at_once(session, self._books, order), isolation_level="AUTOCOMMIT"
+            )
+            if receipt is not None:
+                return receipt
+        return self._resolver.run(lambda session: self._transfer(session, order), isolation_level=ISOLATION_LEVEL)
+
+    def _transfer(self, session: Session, order: TransferOrder) -> Receipt:
+        done = transfer(session, self._books, order)
+        return Receipt(done.id, done.sending_balance_after, done.receiving_balance_after)
 
     def send_internal_many(self, wallet_id: int, orders: Sequence[TransferOrder]) -> list[int]:
         """Make many transfers, all or none; returns their transaction ids."""
