@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, Table, inspect, select, text
+from sqlalchemy import Engine, Table, event, inspect, select, text
 from sqlalchemy.orm import Session
 
 from cryptoassets_btc import BITCOIN
@@ -285,6 +286,24 @@ def without_guards(till: Till) -> Iterator[None]:
     with till.engine.begin() as connection:
         for _, sql in triggers:
             connection.exec_driver_sql(sql)
+
+
+@contextmanager
+def paused(till: Till, before: str, meanwhile: Callable[[], object]) -> Iterator[None]:
+    """Do something else right before the first statement of this thread that begins so."""
+    thread, done = threading.get_ident(), []
+
+    def pause(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if threading.get_ident() == thread and statement.startswith(before) and not done:
+            done.append(True)
+            other = threading.Thread(target=meanwhile)
+            other.start()
+            other.join()
+
+    event.listen(till.engine, "before_cursor_execute", pause)
+    yield
+    event.remove(till.engine, "before_cursor_execute", pause)
+    assert done
 
 
 def sqlite_file(path: Path) -> str:

@@ -194,6 +194,20 @@ def test_audit_changes_nothing_and_may_run_beside_a_writer(shop: Till) -> None:
     assert len(shop.rows()) == len(before["btc_transaction"]) + 1
 
 
+@pytest.mark.postgres
+def test_audit_leaves_the_rows_at_the_server_until_it_needs_them(postgres_till: Till) -> None:
+    """What a driver keeps for itself, no tracer of Python's memory sees."""
+    till = postgres_till
+    till.account("a", "1")
+    till.execute("UPDATE btc_account SET balance = 2")
+
+    with till.app.open_readonly_session() as session:
+        findings = audit(session, till.coin)
+        assert next(findings).rule == "balance"
+        assert session.scalar(text("SELECT count(*) FROM pg_cursors")) > 0
+        findings.close()
+
+
 def test_memory_of_an_audit_does_not_grow_with_the_books(till: Till) -> None:
     a = till.account("a", "1")
     rows = 50_000

@@ -18,8 +18,9 @@ from ledger import workers
 
 from cryptoassets_core.errors import NotEnoughAccountBalance
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.ledger.transfer import TransferOrder
 
-#: The hour of the long runs: ``pytest -m stress``; else each process lives for a moment.
+#: How long the processes live; 60 for the long run.
 SECONDS = float(os.environ.get("CRYPTOASSETS_STRESS_SECONDS", "3"))
 
 
@@ -96,6 +97,59 @@ def test_accounts_and_wallets_made_at_once_are_made_once(till: Till) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert len(set(threads.map(make, range(16)))) == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("overdraft", [False, True])
+def test_opposite_transfers_queue_up_and_never_deadlock(postgres_till: Till, overdraft: bool) -> None:
+    """Accounts are locked in id order before anything is written; else each would wait for the other's second."""
+    till = postgres_till
+    till.app.setup_session(transaction_retries=0)
+    a, b = till.accounts("100", "100")
+
+    def send(sender: int, receiver: int) -> None:
+        order = TransferOrder(
+            wallet_id=1,
+            sending_account_id=sender,
+            receiving_account_id=receiver,
+            amount=Decimal("0.1"),
+            overdraft=overdraft,
+        )
+        for _ in range(150):
+            till.teller.send_internal(order)
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(send, *pair) for pair in ((a, b), (b, a)) * 2]:
+            done.result()
+
+    assert [till.balance(id_) for id_ in (a, b)] == [100, 100]
+
+
+@pytest.mark.postgres
+def test_batches_at_once_see_each_others_balances(postgres_till: Till) -> None:
+    till = postgres_till
+    till.app.setup_session(transaction_retries=0)
+    a, b, c = till.accounts("30", "0", "0")
+
+    def send(first: int, second: int) -> int:
+        orders = [
+            TransferOrder(wallet_id=1, sending_account_id=a, receiving_account_id=receiver, amount=Decimal("0.5"))
+            for receiver in (first, second)
+        ]
+        done = 0
+        for _ in range(12):
+            try:
+                till.teller.send_internal_many(1, orders)
+                done += 1
+            except NotEnoughAccountBalance:
+                pass
+        return done
+
+    with ThreadPoolExecutor(4) as threads:
+        done = sum(share.result() for share in [threads.submit(send, *pair) for pair in ((b, c), (c, b)) * 2])
+
+    assert done == 30
+    assert ([till.balance(id_) for id_ in (a, b, c)], till.audit()) == ([0, 15, 15], [])
 
 
 # --- Everything at once -------------------------------------------------------------------------------------

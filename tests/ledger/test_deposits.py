@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from decimal import Decimal
 
 import pytest
-from kit import PaperBackend, Till, address, seen, txid
+from kit import PaperBackend, Till, address, paused, seen, txid
 from sqlalchemy import select
 
 from cryptoassets_core.amounts import MAX_MINOR_UNITS
 from cryptoassets_core.errors import LedgerError, UnknownRowError
+from cryptoassets_core.ledger.deposit import credit_deposits, reverse_deposits
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.models import GenericWallet
 
@@ -90,6 +92,58 @@ def test_credited_deposit_that_the_network_takes_back_is_reversed_below_zero(til
     assert (reversal.kind, reversal.amount, reversal.sending_account_id) == (TransactionKind.REVERSAL, 1, a)
     assert (reversal.answers_id, reversal.sending_balance_after) == (deposit.id, Decimal("-0.7"))
     assert till.audit() == []
+
+
+def test_deposit_is_reversed_once_however_often_that_is_asked_for(till: Till) -> None:
+    a = till.account("a")
+    till.chain_says(seen("tx", {till.receiving_address(a): "1"}, 3))
+    (deposit,) = till.rows()
+
+    for expected in (1, 0):
+        reversals = till.run(lambda session: len(reverse_deposits(session, till.books, [deposit.id])))
+        assert reversals == expected
+
+    assert (till.balance(a), till.audit()) == (0, [])
+
+
+def test_deposit_is_credited_once_however_often_that_is_asked_for(till: Till) -> None:
+    a = till.account("a")
+    till.chain_says(seen("tx", {till.receiving_address(a): "1"}, 1))
+    (deposit,) = till.rows()
+
+    for expected in ({deposit.id}, set()):
+        assert till.run(lambda session: credit_deposits(session, till.books, [deposit.id])) == expected
+
+    assert (till.balance(a), till.audit()) == (1, [])
+
+
+@pytest.mark.postgres
+def test_deposit_that_two_credit_at_once_is_credited_by_one(postgres_till: Till) -> None:
+    till = postgres_till
+    a = till.account("a")
+    till.chain_says(seen("tx", {till.receiving_address(a): "1"}, 1))
+    (deposit,) = till.rows()
+    credited: list[set[int]] = []
+
+    def credit() -> None:
+        credited.append(
+            till.app.conflict_resolver.run(
+                lambda session: credit_deposits(session, till.books, [deposit.id]), isolation_level="READ COMMITTED"
+            )
+        )
+
+    rival = threading.Thread(target=credit)
+
+    def let_the_rival_try() -> None:
+        rival.start()
+        rival.join(0.5)  # it waits for us; would it not, it were done by now
+
+    with paused(till, "UPDATE btc_account", let_the_rival_try):
+        credit()
+    rival.join()
+
+    assert sorted(credited, key=len) == [set(), {deposit.id}]
+    assert (till.balance(a), till.audit()) == (1, [])
 
 
 def test_uncredited_deposit_that_the_network_takes_back_moves_nothing(till: Till) -> None:
