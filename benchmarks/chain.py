@@ -42,12 +42,16 @@ QUICK = Scale(runs=2, open_deposits=(3, 6))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
-    parser.add_argument("--simnet-only", action="store_true", help=f"leave {DAEMON} out")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--simnet-only", action="store_true", help=f"leave {DAEMON} out")
+    only.add_argument("--daemon-only", action="store_true", help="leave the simulated network out")
     options = parser.parse_args()
     scale = QUICK if options.quick else FULL
     with PostgresServer(durable=True) as server, tempfile.TemporaryDirectory() as directory:
-        sections = sections_of("simnet", server, lambda url: SimulatedWorld(url, Path(directory)), scale)
-        if not options.simnet_only and shutil.which(DAEMON):
+        sections = []
+        if not options.daemon_only:
+            sections += sections_of("simnet", server, lambda url: SimulatedWorld(url, Path(directory)), scale)
+        if options.daemon_only or (not options.simnet_only and shutil.which(DAEMON)):
             with running_node() as node:
                 sections += sections_of(DAEMON, server, lambda url: NodeWorld(url, node), scale)
     show(sections, as_json=options.json)

@@ -18,7 +18,6 @@ from support.report import Goal, Measure, Section, Spread, add_options, show
 
 from cryptoassets_core.testing.postgres import PostgresServer
 
-ACCOUNTS = 1000
 PROCESSES = 4
 
 
@@ -26,6 +25,7 @@ PROCESSES = 4
 class Scale:
     """How much is measured."""
 
+    accounts: int
     pairs: int
     anchor_seconds: int
     seconds: float
@@ -33,10 +33,30 @@ class Scale:
     uniform_transfers: int
     few_rows: int
     many_rows: int
+    #: Calls whose median is one figure of growth.
+    repeats: int
 
 
-FULL = Scale(pairs=5, anchor_seconds=4, seconds=4, uniform_transfers=100_000, few_rows=1_000, many_rows=1_000_000)
-QUICK = Scale(pairs=2, anchor_seconds=1, seconds=0.2, uniform_transfers=400, few_rows=1_000, many_rows=5_000)
+FULL = Scale(
+    accounts=1000,
+    pairs=5,
+    anchor_seconds=4,
+    seconds=4,
+    uniform_transfers=100_000,
+    few_rows=1_000,
+    many_rows=1_000_000,
+    repeats=15,
+)
+QUICK = Scale(
+    accounts=110,
+    pairs=2,
+    anchor_seconds=1,
+    seconds=0.2,
+    uniform_transfers=400,
+    few_rows=1_000,
+    many_rows=5_000,
+    repeats=2,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +88,22 @@ def main() -> None:
         if options.only != "growth":
             sections.append(rates(server, scale))
         if options.only != "rates":
-            sections += growth(server, few=scale.few_rows, many=scale.many_rows, pairs=scale.pairs)
+            sections += growth(
+                server,
+                accounts=scale.accounts,
+                few=scale.few_rows,
+                many=scale.many_rows,
+                pairs=scale.pairs,
+                repeats=scale.repeats,
+            )
     show(sections, as_json=options.json)
 
 
 def rates(server: PostgresServer, scale: Scale) -> Section:
     """Transfers a second."""
-    anchor = Anchor(server.create_database(), accounts=ACCOUNTS)
+    anchor = Anchor(server.create_database(), accounts=scale.accounts)
     url = server.create_database()
-    with opened_books(url, accounts=ACCOUNTS) as books, hired(url, books.wallet_id, processes=PROCESSES) as crew:
+    with opened_books(url, accounts=scale.accounts) as books, hired(url, books.wallet_id, processes=PROCESSES) as crew:
 
         def alone(kind: Kind) -> list[Pair]:
             run(books, Job(kind, calls=3))
@@ -108,7 +135,7 @@ def rates(server: PostgresServer, scale: Scale) -> Section:
             _measure("1 process, batches of 1000", "A1", alone("batch"), Goal(least=8, stretch=25)),
         ]
         books.check()
-    return Section(f"Transfers, {ACCOUNTS} accounts, PostgreSQL with default durability", measures)
+    return Section(f"Transfers, {scale.accounts} accounts, PostgreSQL with default durability", measures)
 
 
 def _beside(anchor: Anchor, crew: Crew, job: Job, scale: Scale) -> Pair:

@@ -16,32 +16,32 @@ from support.calls import CALLS, Call, desk
 from support.history import fill
 from support.report import Goal, Measure, Section, Spread
 
-ACCOUNTS = 1000
-
-#: Calls whose median is one figure of a pair.
-REPEATS = 15
-
 MIB = 1024 * 1024
 
 
-def growth(server: PostgresServer, *, few: int, many: int, pairs: int) -> list[Section]:
-    """Time every call on short and on long books in turn."""
+def growth(server: PostgresServer, *, accounts: int, few: int, many: int, pairs: int, repeats: int) -> list[Section]:
+    """Time every call on short and on long books in turn.
+
+    :param repeats: calls whose median is one figure of a pair.
+    """
     short_url, long_url = server.create_database(), server.create_database()
-    with opened_books(short_url, accounts=ACCOUNTS) as short, opened_books(long_url, accounts=ACCOUNTS) as long:
+    with opened_books(short_url, accounts=accounts) as short, opened_books(long_url, accounts=accounts) as long:
         fill(short, movements=few)
         fill(long, movements=many)
         for call in CALLS.values():  # statements are compiled and connections made
             for books in (short, long):
-                _seconds(books, call, repeats=2)
-        measures = [_measure(name, call, short, long, pairs, few, many) for name, call in CALLS.items()]
+                _seconds(books, call, 2)
+        measures = []
+        for name, call in CALLS.items():
+            taken = [(_seconds(short, call, repeats), _seconds(long, call, repeats)) for _ in range(pairs)]
+            measures.append(_measure(name, taken, few, many))
     return [
         Section(f"Growth: the same call with {few:,} and with {many:,} transactions in the tables", measures),
         Section(f"Audit of {many:,} transactions, in a process of its own", [_audit(long_url)]),
     ]
 
 
-def _measure(name: str, call: Call, short: Books, long: Books, pairs: int, few: int, many: int) -> Measure:
-    taken = [(_seconds(short, call), _seconds(long, call)) for _ in range(pairs)]
+def _measure(name: str, taken: Sequence[tuple[float, float]], few: int, many: int) -> Measure:
     return Measure(
         name,
         {
@@ -53,7 +53,7 @@ def _measure(name: str, call: Call, short: Books, long: Books, pairs: int, few: 
     )
 
 
-def _seconds(books: Books, call: Call, *, repeats: int = REPEATS) -> float:
+def _seconds(books: Books, call: Call, repeats: int) -> float:
     return median(_once(books, call) for _ in range(repeats))
 
 

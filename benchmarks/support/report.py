@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 #: Wide enough for every table when nobody watches, so that a log shows what a terminal shows.
-LOG_WIDTH = 150
+LOG_WIDTH = 190
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def _table(section: Section) -> Table:
     columns = list(dict.fromkeys(column for measure in section.measures for column in measure.figures))
     has_goals = any(measure.goal for measure in section.measures)
     table = Table(title=section.title, title_justify="left")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right")
     if has_goals:

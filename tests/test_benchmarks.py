@@ -1,0 +1,76 @@
+"""Each benchmark runs, with tiny numbers, and prints what it measured; how fast it is, is not judged here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cryptoassets_core.testing.postgres import server_path
+from cryptoassets_core.testing.requirements import require
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+#: What each must have measured, as words of its tables.
+RUNS = [
+    pytest.param(
+        "footprint.py", [], ["Import of cryptoassets_core.configure", "resident memory", "CPU"], id="footprint"
+    ),
+    pytest.param(
+        "chain.py",
+        ["--simnet-only"],
+        ["100 queued withdrawals", "6 open, nothing new", "6 open, a new block"],
+        id="chain",
+        marks=pytest.mark.postgres,
+    ),
+    pytest.param(
+        "chain.py",
+        ["--daemon-only"],
+        ["litecoind: 100 queued withdrawals", "6 open, a new block"],
+        id="chain-litecoind",
+        marks=[pytest.mark.postgres, pytest.mark.regtest],
+    ),
+    pytest.param(
+        "ledger.py",
+        [],
+        ["1 process, Teller", "one hot receiver", "batches of 1000", "get_statement, newest page", "Audit of 5,000"],
+        id="ledger",
+        marks=pytest.mark.postgres,
+    ),
+]
+
+
+@pytest.mark.parametrize(("script", "options", "measured"), RUNS)
+def test_benchmark_runs_and_prints_its_tables(script: str, options: list[str], measured: list[str]) -> None:
+    if script != "footprint.py":
+        require("pgbench", "postgresql", path=server_path())
+    if "--daemon-only" in options:
+        require("litecoind", "litecoind")
+
+    told = run(script, "--quick", *options)
+
+    assert [words for words in measured if words not in told] == []
+
+
+def test_benchmark_prints_one_json_document() -> None:
+    document = json.loads(run("footprint.py", "--quick", "--json"))
+
+    (imports, daemon) = document["sections"]
+    assert imports["measures"][0]["figures"]["seconds"]["runs"] == 2
+    assert daemon["measures"][0]["verdict"] in {"reached", "MISSED"}
+
+
+@pytest.mark.parametrize("script", ["footprint.py", "chain.py", "ledger.py"])
+def test_benchmark_tells_what_it_measures(script: str) -> None:
+    assert "--quick" in run(script, "--help")
+
+
+def run(script: str, *options: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / script), *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
