@@ -60,6 +60,8 @@ class WalletTransaction:
     received: tuple[ReceivedOutput, ...] = ()
     #: Whole coins the wallet paid for it, None when somebody else paid.
     fee: Decimal | None = None
+    #: Whole coins the wallet paid by it, to itself too; change and fee not. 0 if somebody else paid or in conflict.
+    sent: Decimal = Decimal(0)
     #: A block reward, which may only be spent when mature.
     coinbase: bool = False
 
@@ -88,6 +90,15 @@ class PreparedTransaction:
     inputs: tuple[Outpoint, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SentTransaction:
+    """A network transaction that a backend built and published in one go."""
+
+    txid: Txid
+    #: Whole coins; None if the backend cannot tell yet: it is booked once the chain is followed and it can.
+    fee: Decimal | None
+
+
 class BackendOptions(BaseModel):
     """What every backend can be told in the configuration; a plugin adds its own fields.
 
@@ -100,7 +111,8 @@ class BackendOptions(BaseModel):
 class CoinBackend(ABC):
     """Talks to the network of one coin.
 
-    Derive from :py:class:`TwoStepBackend`, which adds the way to send.
+    Derive from :py:class:`TwoStepBackend` if it can sign without publishing, else from :py:class:`OneShotBackend`:
+    they add the way to send. A backend that has both is used in two steps.
 
     :ivar coin: the coin it serves.
     :ivar network: which of the coin's networks it must be connected to.
@@ -178,6 +190,29 @@ class TwoStepBackend(CoinBackend):
     @abstractmethod
     def release(self, prepared: PreparedTransaction) -> None:
         """Give back the inputs of a transaction that was never submitted and never will be; idempotent."""
+
+
+class OneShotBackend(CoinBackend):
+    """A backend that can only build, sign and publish in one go.
+
+    After a crash or a lost answer nobody knows whether the coins left, so what is then unsettled waits for a person.
+    """
+
+    @abstractmethod
+    def send(self, recipients: Mapping[str, Decimal], label: str) -> SentTransaction:
+        """Pay; called once for each broadcast, and again only after a definite refusal.
+
+        Any other exception than those below, and any answer that is none, counts as an unknown outcome.
+
+        :param recipients: whole coins for each address; never empty.
+        :param label: names the broadcast, letters, digits and ``-`` only. Keep it with the transaction if there is a
+            place for it: it is what a person looks for when the outcome is unknown.
+        :raises BackendUnavailableError: nothing was sent, for certain.
+        :raises InsufficientHotWalletFunds: nothing was sent; the wallet cannot pay it now.
+        :raises RecipientRejectedError: nothing was sent; one payment can never be sent, and is named.
+        :raises BackendRejectedError: nothing was sent, for another reason.
+        :raises OutcomeUnknownError: it may have been sent.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

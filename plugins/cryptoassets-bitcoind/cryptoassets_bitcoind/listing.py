@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 from cryptoassets_bitcoind import answers
 from cryptoassets_core.backend.base import BlockHash, ReceivedOutput, Txid, WalletTransaction
@@ -52,6 +53,7 @@ def _transaction(txid: Txid, rows: list[Row], *, facts: Row, fee: object, decima
         received=_received(txid, rows, decimals=decimals) if confirmations >= 0 else (),
         # Daemons count it as lost money: negative.
         fee=None if fee is None else abs(answers.amount(fee, "a listed fee", decimals=decimals)),
+        sent=_sent(rows, decimals=decimals) if confirmations >= 0 else Decimal(0),
         coinbase=facts.get("generated") is True or any(row.get("category") in _COINBASE for row in rows),
     )
 
@@ -83,3 +85,15 @@ def _received(txid: Txid, rows: list[Row], *, decimals: int) -> tuple[ReceivedOu
         )
         outputs[output.vout] = output
     return tuple(outputs[vout] for vout in sorted(outputs))
+
+
+def _sent(rows: list[Row], *, decimals: int) -> Decimal:
+    """Add up what the wallet paid; daemons write it negative."""
+    return sum(
+        (
+            abs(answers.amount(row.get("amount"), "a listed amount", decimals=decimals))
+            for row in rows
+            if row.get("category") == "send"
+        ),
+        Decimal(0),
+    )

@@ -195,6 +195,7 @@ def test_our_sends_are_listed_without_received_and_with_the_whole_fee_once(
     ):
         assert transaction.received == ()
         assert transaction.fee == -facts["fee"] > 0
+        assert transaction.sent == 3
         assert transaction.confirmations == 0
 
 
@@ -205,6 +206,7 @@ def test_payment_to_ourselves_is_received_and_has_a_fee(wallet: Any) -> None:
     transaction = by_txid(wallet.backend.list_since(None, depth=1))[txid]
     assert [(output.address, output.amount) for output in transaction.received] == [(address, Decimal("1.00000000"))]
     assert transaction.fee is not None
+    assert transaction.sent == 1
 
 
 def test_block_reward_is_coinbase_immature_and_mature(node: RegtestNode, wallet: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from cryptoassets_core.backend.base import BlockHash, ChainChanges, ReceivedOutput, Txid, WalletTransaction
@@ -81,6 +81,15 @@ def _describe(db: sqlite3.Connection, facts: ChainFacts, txids: set[str]) -> dic
         (wanted,),
     ):
         received[row["txid"]].append(ReceivedOutput(row["address"], facts.to_coins(row["amount_minor"]), row["vout"]))
+    # Added up here: the sum of a large supply passes 64 bits, where SQLite gives up.
+    sent_minor: Counter[str] = Counter()
+    for row in db.execute(
+        "SELECT coin.txid, amount_minor FROM json_each(?) CROSS JOIN tx ON tx.txid = json_each.value"
+        " JOIN coin USING (txid) LEFT JOIN address USING (address)"
+        " WHERE fee_minor IS NOT NULL AND coalesce(change, 0) = 0",
+        (wanted,),
+    ):
+        sent_minor[row["txid"]] += row["amount_minor"]
     rows = db.execute(
         "SELECT tx.*, block.hash AS block_hash FROM json_each(?) CROSS JOIN tx ON tx.txid = json_each.value"
         " LEFT JOIN block ON block.active = 1 AND block.height = tx.height"
@@ -88,11 +97,16 @@ def _describe(db: sqlite3.Connection, facts: ChainFacts, txids: set[str]) -> dic
         (wanted,),
     )
     tip_height = chain.get_tip(db).height
-    return {Txid(row["txid"]): _as_seen(facts, row, received[row["txid"]], tip_height=tip_height) for row in rows}
+    return {
+        Txid(row["txid"]): _as_seen(
+            facts, row, received[row["txid"]], sent_minor=sent_minor[row["txid"]], tip_height=tip_height
+        )
+        for row in rows
+    }
 
 
 def _as_seen(
-    facts: ChainFacts, row: sqlite3.Row, received: list[ReceivedOutput], *, tip_height: int
+    facts: ChainFacts, row: sqlite3.Row, received: list[ReceivedOutput], *, sent_minor: int, tip_height: int
 ) -> WalletTransaction:
     depth = 0 if row["height"] is None else tip_height - row["height"] + 1
     conflicted = row["state"] == "conflicted"
@@ -103,5 +117,6 @@ def _as_seen(
         # A daemon forgets what a transaction in conflict would have paid; so must whoever relies on us.
         received=() if conflicted else tuple(received),
         fee=None if row["fee_minor"] is None else facts.to_coins(row["fee_minor"]),
+        sent=facts.to_coins(0 if conflicted else sent_minor),
         coinbase=bool(row["coinbase"]),
     )

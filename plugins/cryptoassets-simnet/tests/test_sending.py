@@ -39,6 +39,7 @@ def test_a_withdrawal_is_paid_exactly_and_the_change_comes_back(simnet: Simnet, 
     assert backend.get_backend_balance(1) == Decimal("0.4999")
     sent = backend.get_transactions([prepared.txid])[prepared.txid]
     assert (sent.confirmations, sent.fee, sent.received) == (1, FEE, ())  # change is nobody's deposit
+    assert sent.sent == Decimal("0.5")
 
 
 def test_a_withdrawal_to_an_own_address_is_received(simnet: Simnet, backend: SimnetBackend) -> None:
@@ -48,7 +49,7 @@ def test_a_withdrawal_to_an_own_address_is_received(simnet: Simnet, backend: Sim
     backend.submit(prepared)
     seen = backend.get_transactions([prepared.txid])[prepared.txid]
     assert [(output.address, output.amount) for output in seen.received] == [(own, Decimal("0.3"))]
-    assert seen.fee == FEE
+    assert (seen.fee, seen.sent) == (FEE, Decimal("0.3"))
 
 
 def test_prepared_transactions_never_share_a_coin(simnet: Simnet, backend: SimnetBackend) -> None:
