@@ -7,7 +7,7 @@ import sys
 import click
 
 from cryptoassets_core import __version__
-from cryptoassets_core.cli import tasks
+from cryptoassets_core.cli import reconciling, tasks
 from cryptoassets_core.cli.errors import one_sentence
 from cryptoassets_core.plugins import Plugins
 
@@ -65,6 +65,42 @@ def audit(config_file: str, as_json: bool) -> None:
     """
     with one_sentence():
         sys.exit(tasks.audit(config_file, as_json=as_json))
+
+
+@cryptoassets.command("reconcile")
+@CONFIG_FILE
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a coin, a line each; amounts are text.")
+def reconcile(config_file: str, as_json: bool) -> None:
+    """Hold the books against what the backends hold, to the smallest unit.
+
+    Each network transaction on which they do not agree is named. Reads only. Beside a running daemon it may name what
+    the daemon is about to enter: run it again then. Exit code 0 if all agrees, 1 if not.
+    """
+    with one_sentence():
+        sys.exit(reconciling.reconcile(config_file, as_json=as_json))
+
+
+@cryptoassets.command("import-wallet")
+@CONFIG_FILE
+@click.argument("coin", metavar="COIN")
+@click.option("--wallet", "wallet_name", metavar="NAME", required=True, help="The wallet, made if need be.")
+@click.option("--account", "account_name", metavar="NAME", required=True, help="Its account, made if need be.")
+@click.option("--yes", is_flag=True, help="Import without asking.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; without --yes it only tells what there is.")
+def import_wallet(config_file: str, coin: str, wallet_name: str, account_name: str, yes: bool, as_json: bool) -> None:
+    """Credit to an account what the backend of COIN holds beyond what the books explain.
+
+    That is what its wallet held before the books began, and what it was topped up with past all accounts. It shows the
+    amount and asks first. Deposits to accounts never count, whether the books have them yet or not.
+    """
+    with one_sentence():
+        reconciling.import_wallet(
+            config_file,
+            coin,
+            reconciling.Target(wallet_name, account_name),
+            agreed=yes,
+            as_json=as_json,
+        )
 
 
 def main() -> None:
