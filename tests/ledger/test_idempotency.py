@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 from typing import Any
@@ -164,15 +163,11 @@ def _race(url: str, name: str, barrier: Any, results: Any) -> None:
                 wallet_id=1, sending_account_id=1, receiving_account_id=2, amount=ONE, idempotency_key="key"
             )
             results.put(till.teller.send_internal(order).transaction_id)
-        elif name == "teller batch":
-            order = TransferOrder(wallet_id=1, sending_account_id=1, receiving_account_id=2, amount=ONE)
-            orders = [order, replace(order, idempotency_key="key")]
-            results.put(till.teller.send_internal_many(1, orders)[1])
         else:
             results.put(till.do(1, lambda wallet: CALLS[name](wallet, "key")))
 
 
-@pytest.mark.parametrize("name", ["send_internal", "send_external", "import", "batch", "teller", "teller batch"])
+@pytest.mark.parametrize("name", ["send_internal", "send_external", "batch", "teller"])
 def test_eight_processes_with_one_key_make_one_movement(shop: Till, books_url: str, name: str) -> None:
     barrier, results = processes.Barrier(8), processes.Queue()
     racers = [processes.Process(target=_race, args=(books_url, name, barrier, results)) for _ in range(8)]
