@@ -40,7 +40,14 @@ def world(books_url: str, tmp_path: Path) -> Iterator[World]:
     made.close()
 
 
-def import_all(world: World, name: str = "house", *, backend: Any = None, **options: Any) -> Decimal | None:
+def import_all(
+    world: World,
+    name: str = "house",
+    *,
+    backend: Any = None,
+    isolation_level: str | None = None,
+    **options: Any,
+) -> Decimal | None:
     """Import what there is; returns the amount, None if there was nothing."""
     account_id = world.account(name)
 
@@ -49,7 +56,7 @@ def import_all(world: World, name: str = "house", *, backend: Any = None, **opti
         found = import_unaccounted_balance(backend or world.backend, account.wallet, account, **options)
         return None if found is None else found.amount
 
-    return world.run(work)
+    return world.app.conflict_resolver.run(work, isolation_level=isolation_level)
 
 
 def is_unaccounted(world: World) -> bool:
@@ -232,14 +239,15 @@ def test_import_transaction_of_no_amount_is_refused(world: World, amount: Any) -
     assert world.rows() == []
 
 
-def test_two_imports_at_once_enter_the_coins_once(world: World) -> None:
+@pytest.mark.parametrize("isolation_level", [None, "READ COMMITTED"])
+def test_two_imports_at_once_enter_the_coins_once(world: World, isolation_level: str | None) -> None:
     topped_up(world, "5")
     world.account("one"), world.account("two")
     together = Barrier(2)
 
     def work(name: str) -> Decimal | None:
         together.wait()
-        return import_all(world, name)
+        return import_all(world, name, isolation_level=isolation_level)
 
     with ThreadPoolExecutor(2) as pool:
         imported = list(pool.map(work, ["one", "two"]))
