@@ -23,6 +23,9 @@ from support.counting import Meter
 #: Whole coins of each deposit.
 AMOUNT = Decimal("0.01")
 
+#: What a payment that we make by hand leaves to the miner, whole coins.
+_FEE = Decimal("0.0002")
+
 _names = itertools.count()
 
 
@@ -120,12 +123,17 @@ class NodeWorld(World):
         super().__init__(url, "ltc", {"name": "bitcoind", "url": node.url(name), "timeout": 60})
 
     def pay(self, addresses: Sequence[str], amount: Decimal) -> None:
-        # Each payment has a confirmed coin of its own: daemons refuse long chains of unconfirmed change.
-        pot = {self.outside(1)[0]: (amount * 2) for _ in addresses}
-        self.node.rpc("sendmany", "", pot, wallet="")
+        # Each payment is made by hand of a confirmed coin of its own: daemons refuse long chains of unconfirmed change,
+        # and choose slowly among thousands of coins.
+        pots = self.outside(len(addresses))
+        self.node.rpc("sendmany", "", dict.fromkeys(pots, amount + _FEE), wallet="")
         self.mine()
-        for address in addresses:
-            self.node.rpc("sendtoaddress", address, amount, wallet="")
+        coins: Any = self.node.rpc("listunspent", 1, 9_999_999, pots, wallet="")
+        for coin, address in zip(coins, addresses, strict=True):
+            spent = [{"txid": coin["txid"], "vout": coin["vout"]}]
+            raw = self.node.rpc("createrawtransaction", spent, {address: amount})
+            signed: Any = self.node.rpc("signrawtransactionwithwallet", raw, wallet="")
+            self.node.rpc("sendrawtransaction", signed["hex"])
         self.node.sync()
 
     def mine(self) -> None:
