@@ -358,6 +358,8 @@ def test_command_names_what_differs_and_fails(config: Path, tmp_path: Path) -> N
     assert "Traceback" not in shown.stderr
     (difference,) = told["differences"]
     assert (difference["cause"], difference["txid"], difference["amount"]) == ("top-up", txid, "1.50000000")
+    sums = {told[name] for name in ("accounts", "queued", "prepared", "incoming", "immature", "fees_not_booked")}
+    assert sums == {"0.00000000"}
     assert (told["balanced"], told["difference"], told["unexplained"]) == (False, "1.50000000", "0.00000000")
 
 

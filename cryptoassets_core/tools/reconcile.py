@@ -17,6 +17,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from cryptoassets_core.amounts import from_minor_units
 from cryptoassets_core.backend.base import BlockHash, CoinBackend, Txid, WalletTransaction
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.ledger.states import NetworkTransactionState
@@ -71,7 +72,9 @@ class _Comparison:
         self._alive: set[Txid] = set()
         self._differences: list[Difference] = []
         self._passing: list[Passing] = []
-        self._left, self._fees_not_booked, self._immature = _NOTHING, _NOTHING, _NOTHING
+        # With all decimals, as every amount is shown.
+        self._zero = from_minor_units(0, coin.description.decimals)
+        self._left = self._fees_not_booked = self._immature = self._zero
 
     def take(self, transaction: WalletTransaction) -> None:
         """Compare one network transaction of the backend with the books."""
@@ -132,7 +135,7 @@ class _Comparison:
             fees_not_booked=self._fees_not_booked,
             balance=balance,
             imported=books.imported,
-            passed=_total(passing),
+            passed=self._zero + _total(passing),
             not_imported=_total(each for each in passing if each.settled) - books.imported,
             import_differs=covered is None,
             differences=[*self._differences, *(each.difference for each in told)],
