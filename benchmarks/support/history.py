@@ -8,6 +8,7 @@ whatever the length: a hundred deposits wait for confirmations and a hundred wit
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.schema import ScalarElementColumnDefault
 
 from support.books import Books
 
@@ -109,6 +110,7 @@ def fill(books: Books, *, movements: int) -> None:
         connection = connection.execution_options(isolation_level="READ COMMITTED")
         with connection.begin():
             connection.exec_driver_sql("SET LOCAL work_mem = '256MB'")
+            _set_defaults(connection, books)
             for statement in (*_STATEMENTS, *_WAITING):
                 text = sa.text(statement)
                 wanted = {name: value for name, value in values.items() if f":{name}" in statement}
@@ -116,6 +118,18 @@ def fill(books: Books, *, movements: int) -> None:
     _queue_withdrawals(books)
     with books.app.engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM ANALYZE")
+
+
+def _set_defaults(connection: sa.Connection, books: Books) -> None:
+    """Let the database know the models' plain defaults: the statements above name only what they are about."""
+    tables = books.coin.wallet_model.books()
+    for table in (tables.address, tables.network_transaction, tables.transaction):
+        for column in table.columns:
+            if isinstance(column.default, ScalarElementColumnDefault):
+                value = sa.literal(column.default.arg, column.type).compile(
+                    dialect=connection.dialect, compile_kwargs={"literal_binds": True}
+                )
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ALTER {column.name} SET DEFAULT {value}")
 
 
 def _queue_withdrawals(books: Books) -> None:
