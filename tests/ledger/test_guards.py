@@ -141,11 +141,12 @@ def test_state_moves_forward_only(till: Till) -> None:
 
 def test_only_what_is_pending_can_be_bundled(till: Till) -> None:
     till.accounts("10", "10")
-    till.execute(
-        "INSERT INTO btc_network_transaction (id, created_at, transaction_type, state, coinbase, tracked, attempts, "
-        "confirmations, wallet_id) VALUES (1, '2001-01-01', 'broadcast', 'collected', :no, :no, 0, -1, 1)",
-        no=False,
-    )
+    with till.engine.begin() as connection:
+        connection.execute(
+            insert(till.books.network_transaction).values(
+                id=1, transaction_type="broadcast", state="collected", wallet_id=1
+            )
+        )
     for state in TransactionState:
         id_ = insert_row(till, state=str(state))
         sql = "UPDATE btc_transaction SET network_transaction_id = 1 WHERE id = :id"
