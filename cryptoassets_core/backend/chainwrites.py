@@ -24,6 +24,7 @@ from cryptoassets_core.errors import InvalidAmountError
 from cryptoassets_core.event.outbox import record
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
+from cryptoassets_core.ledger.fee import book_fee
 from cryptoassets_core.ledger.rowset import rowset
 from cryptoassets_core.ledger.states import (
     NetworkTransactionState,
@@ -50,6 +51,9 @@ class Known:
     state: NetworkTransactionState
     block_hash: str | None
     tracked: bool
+    #: Broadcast: what was booked for it, None as long as that is not known.
+    fee: Decimal | None
+    wallet_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,7 @@ def apply_transactions(
         if entry.state in _ON_NETWORK and (entry.txid in new or _has_changed(coin, entry, latest[entry.txid]))
     }
     _update_network_transactions(session, coin, changed.values(), latest)
+    _book_late_fees(session, coin, known.values(), latest)
     looked_at = known.values() if unchanged_too else changed.values()
     deposits = {entry.id: latest[entry.txid] for entry in looked_at if entry.type == NetworkTransactionType.DEPOSIT}
     booked = _book_deposits(session, coin, deposits, received, owners)
@@ -181,7 +186,7 @@ def _is_bookable(coin: Coin, txid: Txid, amount: Decimal) -> bool:
     try:
         check_amount(amount, coin.description.decimals)
     except InvalidAmountError as error:
-        logger.error("%s: what %s is said to pay us is not booked, look at it: %s", coin.name, txid, error)
+        logger.error("%s: what %s is said to pay is not booked, look at it: %s", coin.name, txid, error)
         return False
     return True
 
@@ -198,6 +203,8 @@ def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[
             network.c.state,
             network.c.block_hash,
             network.c.tracked,
+            network.c.fee,
+            network.c.wallet_id,
         )
         .join(wanted, network.c.txid == wanted.c.txid)
         # Every type there is: the index has the type first, and without it the whole table would be read.
@@ -277,6 +284,21 @@ def _update_network_transactions(
             tracked=true(),
         )
     )
+
+
+def _book_late_fees(
+    session: Session, coin: Coin, known: Iterable[Known], latest: Mapping[Txid, WalletTransaction]
+) -> None:
+    """Book the fees of broadcasts whose backend could not tell them when it sent."""
+    books = coin.wallet_model.books()
+    network = books.network_transaction
+    for each in known:
+        fee = latest[each.txid].fee
+        # What is signed and stored has its fee from the beginning, what is opened has no txid yet.
+        if each.wallet_id is None or each.fee is not None or fee is None or not _is_bookable(coin, each.txid, fee):
+            continue
+        session.execute(update(network).where(network.c.id == each.id).values(fee=fee))
+        book_fee(session, books, wallet_id=each.wallet_id, network_transaction_id=each.id, amount=fee)
 
 
 # --- Deposits -----------------------------------------------------------------------------------------------

@@ -58,3 +58,77 @@ def txupdate(
             **extra,
         },
     )
+
+
+def withdrawal_failed(
+    *, coin_name: str, transaction: int, refund: int, account: int, address: str, amount: Decimal, reason: str
+) -> NewEvent:
+    """A withdrawal can never be sent, and was refunded.
+
+    :param transaction: id of the withdrawal.
+    :param refund: id of the transaction that gave it back.
+    :param account: id of the account that has the coins back.
+    :param amount: whole coins.
+    """
+    return NewEvent(
+        name="withdrawal_failed",
+        subject=f"{coin_name}:{transaction}",
+        data={
+            "coin_name": coin_name,
+            "transaction": transaction,
+            "refund": refund,
+            "account": account,
+            "address": address,
+            "amount": format_amount(amount),
+            "reason": reason,
+        },
+    )
+
+
+def withdrawal_waiting(
+    *, coin_name: str, network_transaction: int, withdrawals: int, amount: Decimal, reason: str
+) -> NewEvent:
+    """The hot wallet holds too little for a broadcast, which waits; told once for each broadcast.
+
+    :param network_transaction: id of the broadcast.
+    :param withdrawals: how many it carries.
+    :param amount: what they add up to, whole coins.
+    """
+    return NewEvent(
+        name="withdrawal_waiting",
+        subject=_broadcast(coin_name, network_transaction),
+        data={
+            "coin_name": coin_name,
+            "network_transaction": network_transaction,
+            "withdrawals": withdrawals,
+            "amount": format_amount(amount),
+            "reason": reason,
+        },
+    )
+
+
+def broadcast_interrupted(
+    *, coin_name: str, network_transaction: int, label: str, withdrawals: int, amount: Decimal, reason: str
+) -> NewEvent:
+    """Nobody knows whether a broadcast was sent: it waits for a person.
+
+    :param label: under which the backend was asked to keep it.
+    :param withdrawals: how many it carries.
+    :param amount: what they add up to, whole coins.
+    """
+    return NewEvent(
+        name="broadcast_interrupted",
+        subject=_broadcast(coin_name, network_transaction),
+        data={
+            "coin_name": coin_name,
+            "network_transaction": network_transaction,
+            "label": label,
+            "withdrawals": withdrawals,
+            "amount": format_amount(amount),
+            "reason": reason,
+        },
+    )
+
+
+def _broadcast(coin_name: str, network_transaction: int) -> str:
+    return f"{coin_name}:broadcast:{network_transaction}"

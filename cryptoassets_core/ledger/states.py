@@ -70,6 +70,8 @@ class NetworkTransactionState(StrEnum):
     COLLECTED = "collected"
     #: Broadcast: signed and stored; published again and again until the network knows it.
     PREPARED = "prepared"
+    #: Broadcast: handed to a backend that signs and publishes in one go, and the outcome is not known.
+    OPENED = "opened"
     #: The network knows it: unconfirmed or included in a block.
     LIVE = "live"
     #: It conflicts with the chain.

@@ -189,7 +189,7 @@ def _unsigned_carrier(session: Session, books: Books, transaction_id: int) -> in
     """Lock the broadcast that carries a withdrawal, if one does: signed bytes may be on the network any time.
 
     :returns: the broadcast's id.
-    :raises LedgerError: it is signed.
+    :raises LedgerError: it is signed, or handed to a backend that signs by itself.
     """
     transaction, network = books.transaction, books.network_transaction
     carrier = session.execute(
@@ -201,5 +201,7 @@ def _unsigned_carrier(session: Session, books: Books, transaction_id: int) -> in
     if carrier is None:
         return None
     if carrier.state != NetworkTransactionState.COLLECTED:
-        raise LedgerError(f"transaction {transaction_id} cannot be refunded: it is signed and may be on the network")
+        raise LedgerError(
+            f"transaction {transaction_id} cannot be refunded: it is signed or sent, and may be on the network"
+        )
     return int(carrier.id)

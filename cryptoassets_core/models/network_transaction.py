@@ -37,7 +37,7 @@ class GenericNetworkTransaction(HasId, CoinModel):
     txid: Mapped[str | None] = mapped_column(String(64))
     transaction_type: Mapped[NetworkTransactionType] = mapped_column(enum_column_type(NetworkTransactionType))
     state: Mapped[NetworkTransactionState] = mapped_column(enum_column_type(NetworkTransactionState))
-    #: Broadcast: when publishing was first attempted.
+    #: Broadcast: when it was first possible that it is published.
     opened_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     #: Broadcast: when it was settled, that is known to the network or given up.
     closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -55,8 +55,11 @@ class GenericNetworkTransaction(HasId, CoinModel):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     #: Broadcast: not tried again before.
     next_attempt_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    #: Why it waits or died, for the operator.
+    #: Why it waits or died, or how it was resolved, for the operator. One that is opened and has a reason is
+    #: interrupted: whoever opened it has given up, and a person must find out what happened.
     reason: Mapped[str | None] = mapped_column(Text)
+    #: Broadcast: the application was told that the hot wallet holds too little for it.
+    told_waiting: Mapped[bool] = mapped_column(default=False)
     #: Blocks on top, the including one counted; -1 until the network knows it, negative also when in conflict.
     confirmations: Mapped[int] = mapped_column(Integer, default=NOT_BROADCAST)
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy.exc import DBAPIError
 
 from cryptoassets_core.app import WalletNotifySetup
-from cryptoassets_core.backend.base import CoinBackend, TwoStepBackend, Txid
+from cryptoassets_core.backend.base import CoinBackend, OneShotBackend, TwoStepBackend, Txid
 from cryptoassets_core.backend.transactionupdater import TransactionUpdater
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
@@ -127,7 +127,7 @@ class CoinWorker:
     def broadcast(self) -> None:
         """Send the withdrawals of each wallet."""
         backend = self._backend
-        if not isinstance(backend, TwoStepBackend):
+        if not isinstance(backend, TwoStepBackend | OneShotBackend):
             return
 
         def work() -> int:

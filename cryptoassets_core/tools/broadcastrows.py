@@ -21,12 +21,22 @@ class UnsettledBroadcast:
     """A broadcast that is begun and neither known to the network nor given up."""
 
     id: int
+    state: NetworkTransactionState
+    opened_at: datetime | None
+    reason: str | None
+    #: The application was told that the hot wallet holds too little.
+    told_waiting: bool
     #: What was signed; None as long as nothing is.
     prepared: PreparedTransaction | None
     #: Payee and amount of each withdrawal, by id; amounts in whole coins.
     payments: dict[int, tuple[str, Decimal]]
     attempts: int
     next_attempt_at: datetime | None
+
+    @property
+    def amount(self) -> Decimal:
+        """What is paid, in whole coins, the fee apart."""
+        return sum((amount for _, amount in self.payments.values()), Decimal(0))
 
     @property
     def recipients(self) -> dict[str, Decimal]:
@@ -44,6 +54,10 @@ def load_unsettled(session: Session, books: Books, wallet_id: int) -> UnsettledB
         return None
     return UnsettledBroadcast(
         id=row.id,
+        state=row.state,
+        opened_at=row.opened_at,
+        reason=row.reason,
+        told_waiting=row.told_waiting,
         prepared=_stored_transaction(row),
         payments=payments_of(session, books, row.id),
         attempts=row.attempts,
@@ -87,6 +101,22 @@ def move_broadcast(
         .returning(network.c.id)
     )
     return moved.one_or_none() is not None
+
+
+def mark_interrupted(session: Session, books: Books, broadcast_id: int, *, reason: str) -> bool:
+    """Give an opened broadcast the reason that leaves it to a person; False if it has one, or is not opened."""
+    network = books.network_transaction
+    marked = session.execute(
+        update(network)
+        .where(
+            network.c.id == broadcast_id,
+            network.c.state == NetworkTransactionState.OPENED,
+            network.c.reason.is_(None),
+        )
+        .values(reason=reason)
+        .returning(network.c.id)
+    )
+    return marked.one_or_none() is not None
 
 
 def _unsettled(books: Books, wallet_id: int) -> ColumnElement[bool]:

@@ -151,15 +151,18 @@ class Books:
             found = session.execute(select(network).order_by(network.c.id)).all()
         return [row for row in found if kind is None or row.transaction_type == kind]
 
-    def events(self) -> list[dict[str, Any]]:
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Return what was told, by all events or by those of a name."""
         with self.app.open_readonly_session() as session:
-            rows = session.scalars(select(event_table.c.data).order_by(event_table.c.id))
-            return [json.loads(data) for data in rows]
+            rows = session.execute(select(event_table.c.name, event_table.c.data).order_by(event_table.c.id)).all()
+            return [json.loads(row.data) for row in rows if name in (None, row.name)]
 
     def confirmations_told(self, transaction_id: int) -> list[tuple[int, bool]]:
         """Return (confirmations, credited) of each event about a transaction."""
         return [
-            (told["confirmations"], told["credited"]) for told in self.events() if told["transaction"] == transaction_id
+            (told["confirmations"], told["credited"])
+            for told in self.events("txupdate")
+            if told["transaction"] == transaction_id
         ]
 
     def fee_account(self, wallet: str = "shop") -> int:

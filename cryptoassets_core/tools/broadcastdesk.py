@@ -1,0 +1,201 @@
+"""What every way of broadcasting does to the books of one wallet, each step a database transaction of its own."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import TypeVar
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from cryptoassets_core.backend.base import Txid
+from cryptoassets_core.backend.chainevents import transaction_updates
+from cryptoassets_core.clock import Clock
+from cryptoassets_core.coin.registry import Coin
+from cryptoassets_core.errors import BackendError, InsufficientHotWalletFunds, RecipientRejectedError
+from cryptoassets_core.event.events import withdrawal_failed, withdrawal_waiting
+from cryptoassets_core.event.outbox import record
+from cryptoassets_core.ledger.books import Books
+from cryptoassets_core.ledger.fee import book_fee
+from cryptoassets_core.ledger.states import NetworkTransactionState
+from cryptoassets_core.ledger.withdrawal import fail_withdrawal, mark_broadcasted
+from cryptoassets_core.tools.broadcastrows import UnsettledBroadcast, lock_broadcast, move_broadcast, payments_of
+from cryptoassets_core.utils.conflictresolver import ConflictResolver
+
+R = TypeVar("R")
+
+logger = logging.getLogger(__name__)
+
+FIRST_RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 600.0
+
+#: Each statement of these transactions carries its own guard.
+ISOLATION_LEVEL = "READ COMMITTED"
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastResult:
+    """What one round of broadcasting did."""
+
+    #: Network transactions handed to the network.
+    count: int
+    #: Their fees as far as they are known, whole coins.
+    fees: Decimal
+
+
+NOTHING = BroadcastResult(0, Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Writes down what becomes of a wallet's broadcasts."""
+
+    coin: Coin
+    wallet_id: int
+    resolver: ConflictResolver
+    clock: Clock
+
+    @property
+    def books(self) -> Books:
+        """The coin's tables."""
+        return self.coin.wallet_model.books()
+
+    def run(self, work: Callable[[Session], R]) -> R:
+        """Run a database transaction, again if it meets a conflict."""
+        return self.resolver.run(work, isolation_level=ISOLATION_LEVEL)
+
+    def settle(
+        self,
+        session: Session,
+        broadcast_id: int,
+        from_state: NetworkTransactionState,
+        *,
+        txid: Txid,
+        fee: Decimal | None,
+        reason: str | None = None,
+    ) -> bool:
+        """Note that the network has a broadcast, book its fee, and tell.
+
+        :param reason: how that is known, if not from the backend's answer.
+        :returns: False if somebody else was quicker to say so.
+        """
+        settled = move_broadcast(
+            session,
+            self.books,
+            broadcast_id,
+            from_state,
+            state=NetworkTransactionState.LIVE,
+            txid=txid,
+            fee=fee,
+            confirmations=0,
+            tracked=True,
+            closed_at=self.clock(),
+            attempts=0,
+            next_attempt_at=None,
+            reason=reason,
+        )
+        if not settled:
+            return False
+        withdrawals = mark_broadcasted(session, self.books, network_transaction_id=broadcast_id)
+        if fee:
+            book_fee(session, self.books, wallet_id=self.wallet_id, network_transaction_id=broadcast_id, amount=fee)
+        record(session, [event for _, event in transaction_updates(session, self.coin, [broadcast_id])])
+        logger.info(
+            "%s withdrawals %s broadcast, txid %s, fee %s",
+            self.coin.name,
+            sorted(withdrawals),
+            txid,
+            "not known yet" if fee is None else f"{fee:f}",
+        )
+        return True
+
+    def give_up(self, session: Session, broadcast_id: int, from_state: NetworkTransactionState, *, reason: str) -> bool:
+        """End a broadcast that never gets to the network; what it carries is queued again.
+
+        :returns: False if it is not in that state any more.
+        """
+        if not move_broadcast(
+            session,
+            self.books,
+            broadcast_id,
+            from_state,
+            state=NetworkTransactionState.DEAD,
+            closed_at=self.clock(),
+            reason=reason,
+        ):
+            return False
+        transaction = self.books.transaction
+        session.execute(
+            update(transaction)
+            .where(transaction.c.network_transaction_id == broadcast_id)
+            .values(network_transaction_id=None)
+        )
+        return True
+
+    def leave_out(self, broadcast: UnsettledBroadcast, error: RecipientRejectedError) -> bool:
+        """Refund the payments to a recipient that can never be paid; the others go without it.
+
+        :returns: False if it is nobody's recipient here.
+        """
+        refused = {id_ for id_, (address, _) in broadcast.payments.items() if address == error.address}
+        if not refused:
+            return False
+        logger.error("%s withdrawals %s fail and are refunded: %s", self.coin.name, sorted(refused), error)
+        self.run(lambda session: self._refund(session, broadcast, refused, str(error)))
+        return True
+
+    def _refund(self, session: Session, broadcast: UnsettledBroadcast, refused: set[int], reason: str) -> None:
+        lock_broadcast(session, self.books, broadcast.id)
+        # Another process may have found the same, or the withdrawal was cancelled meanwhile.
+        for transaction_id in sorted(refused & payments_of(session, self.books, broadcast.id).keys()):
+            refund = fail_withdrawal(session, self.books, transaction_id=transaction_id, reason=reason)
+            failed = withdrawal_failed(
+                coin_name=self.coin.name,
+                transaction=transaction_id,
+                refund=refund.id,
+                account=refund.receiving_account_id,
+                address=broadcast.payments[transaction_id][0],
+                amount=refund.amount,
+                reason=reason,
+            )
+            record(session, [failed])
+
+    def postpone(self, broadcast: UnsettledBroadcast, error: BackendError) -> None:
+        """Let a broadcast wait; each time longer, up to a limit."""
+        longest = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(broadcast.attempts, 20))
+        pause = timedelta(seconds=random.uniform(longest / 2, longest))  # noqa: S311 - spreads load, keeps no secret
+        logger.warning("%s broadcast %s waits: %s", self.coin.name, broadcast.id, error)
+        self.run(lambda session: self._postpone(session, broadcast, error, pause))
+
+    def _postpone(self, session: Session, broadcast: UnsettledBroadcast, error: BackendError, pause: timedelta) -> None:
+        network = self.books.network_transaction
+        waiting = session.execute(
+            update(network)
+            # What is opened by now is another process's affair, and a reason would call it interrupted.
+            .where(
+                network.c.id == broadcast.id,
+                network.c.closed_at.is_(None),
+                network.c.state != NetworkTransactionState.OPENED,
+            )
+            .values(
+                attempts=broadcast.attempts + 1,
+                next_attempt_at=self.clock() + pause,
+                reason=str(error),
+            )
+            .returning(network.c.told_waiting)
+        ).one_or_none()
+        if isinstance(error, InsufficientHotWalletFunds) and waiting is not None and not waiting.told_waiting:
+            session.execute(update(network).where(network.c.id == broadcast.id).values(told_waiting=True))
+            told = withdrawal_waiting(
+                coin_name=self.coin.name,
+                network_transaction=broadcast.id,
+                withdrawals=len(broadcast.payments),
+                amount=broadcast.amount,
+                reason=str(error),
+            )
+            record(session, [told])
