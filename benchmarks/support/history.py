@@ -8,7 +8,7 @@ whatever the length: a hundred deposits wait for confirmations and a hundred wit
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.schema import ScalarElementColumnDefault
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from support.books import Books
 
