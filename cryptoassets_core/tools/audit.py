@@ -128,6 +128,8 @@ def _account(coin: Coin, account: Any, legs: Iterator[Any]) -> Iterator[Finding]
             yield wrong("below zero", leg.id, f"it was taken to {balance:f} and nothing allowed that")
     if account.entries != entries:
         yield wrong("entries", account.id, f"it counts {account.entries} entries, there are {entries}", "account")
+    if account.overdrawn != (account.balance < 0):
+        yield wrong("below zero", account.id, "its mark of being below zero is not what its balance says", "account")
     if account.balance != balance:
         yield wrong(
             "balance", account.id, f"its balance is {account.balance:f}, its rows add up to {balance:f}", "account"
@@ -168,6 +170,11 @@ def _rules(coin: Coin) -> Iterator[tuple[str, str, Select[Any]]]:
                 ),
             )
         ),
+    )
+    yield (
+        "state",
+        "its state is not one that its kind can have",
+        rows(~or_(*(and_(row.c.kind == kind_, row.c.state.in_(states)) for kind_, states in _STATES.items()))),
     )
     yield (
         "credit",
@@ -267,6 +274,19 @@ def _rules(coin: Coin) -> Iterator[tuple[str, str, Select[Any]]]:
         ),
     )
 
+
+#: What a movement of each kind can come to; the kinds that are final at once have one state, of the same name.
+_STATES: dict[TransactionKind, list[TransactionState]] = {
+    **{kind: [TransactionState(kind.value)] for kind in TransactionKind if kind.value in list(TransactionState)},
+    TransactionKind.DEPOSIT: [TransactionState.INCOMING, TransactionState.PROCESSED, TransactionState.REVERSED],
+    TransactionKind.WITHDRAWAL: [
+        TransactionState.PENDING,
+        TransactionState.BROADCASTED,
+        TransactionState.PROCESSED,
+        TransactionState.CANCELLED,
+        TransactionState.FAILED,
+    ],
+}
 
 _TWO_LEGS = [TransactionKind.INTERNAL]
 _PAYS_ONLY = [TransactionKind.WITHDRAWAL, TransactionKind.NETWORK_FEE, TransactionKind.REVERSAL]

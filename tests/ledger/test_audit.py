@@ -64,6 +64,13 @@ PLANTED = {
         "btc_transaction",
         3,
     ),
+    "a state of another kind": (
+        "UPDATE btc_transaction SET state = 'pending' WHERE id = 6",
+        "state",
+        "btc_transaction",
+        6,
+    ),
+    "a leave to overdraw": ("UPDATE btc_account SET overdrawn = true WHERE id = 1", "below zero", "btc_account", 1),
     "a credit without entry": (
         "UPDATE btc_transaction SET receiving_entry = NULL WHERE id = 3",
         "credit",
