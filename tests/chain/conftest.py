@@ -20,18 +20,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from chain_world import World
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "stress: long; runs only when asked for with -m stress")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "stress" in config.option.markexpr:
-        return
-    stress = [item for item in items if item.get_closest_marker("stress")]
-    config.hook.pytest_deselected(items=stress)
-    items[:] = [item for item in items if item not in stress]
-
-
 def create_tables(url: str) -> None:
     app = CryptoAssetsApp()
     coins: dict[str, Any] = {"btc": {"network": "regtest"}, "ltc": {"network": "regtest"}}

@@ -94,9 +94,10 @@ class RegtestNode:
 
     # --- Life and death -----------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, *, options: Sequence[str] = ()) -> None:
         """Start the daemon and return when it answers.
 
+        :param options: more command-line options, for this time only.
         :raises RegtestError: it is not installed, or it ends at once.
         """
         program = shutil.which(DAEMON)
@@ -112,6 +113,7 @@ class RegtestNode:
                     f"-rpcuser={self.user}",
                     f"-rpcpassword={self.password}",
                     *self._options,
+                    *options,
                 ],
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,

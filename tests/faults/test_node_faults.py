@@ -1,0 +1,73 @@
+"""The node hangs in a call, or dies after it: what it accepted is paid once, and what it forgot is sent again."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fault_proxy import Fault
+from fault_stage import USER, Trial
+
+
+@pytest.mark.parametrize("method", ["fundrawtransaction", "signrawtransactionwithwallet", "sendrawtransaction"])
+def test_node_that_hangs_during_a_call_and_does_it_later_pays_once(trial: Trial, method: str) -> None:
+    """What a hanging node was asked is done when it goes on, long after the daemon gave up."""
+    trial.start()
+    trial.fund("1", "1", "1")
+    trap = trial.proxy.trap(method, Fault.NONE, arrived=lambda _calls: trial.node.pause())
+    payee = trial.network.outside_address()
+    try:
+        trial.withdraw(address=payee)
+        trial.until(lambda: sum(row.attempts for row in trial.broadcasts()) > 0, "the daemon gives up")
+    finally:
+        trial.node.resume()
+    trial.until(trap.sprung.is_set, "the node does what it was asked")
+    trial.settle()
+
+
+def test_node_that_hangs_during_a_listing_misses_no_deposit(trial: Trial) -> None:
+    trial.start()
+    address = trial.application.new_address(USER)
+    trap = trial.proxy.trap("listsinceblock", Fault.NONE, arrived=lambda _calls: trial.node.pause())
+    try:
+        txid = trial.network.pay(address, Decimal("1.5"))
+        trial.network.mine(3)
+        trial.stage.wait_until(lambda: _problem(trial) is not None, "the status page shows that the node hangs")
+    finally:
+        trial.node.resume()
+    trial.until(trap.sprung.is_set, "the node answers in the end")
+    trial.stage.wait_for_update(txid, confirmations=3)
+    assert trial.application.balance(USER) == Decimal("1.5")
+    trial.settle()
+
+
+@pytest.mark.parametrize(
+    ("told", "republishes"),
+    [(False, False), (False, True), (True, True)],
+    ids=["not told, forgotten", "not told, remembered", "told, remembered"],
+)
+def test_node_killed_after_it_accepted_pays_once(trial: Trial, told: bool, republishes: bool) -> None:
+    """It comes back with an empty mempool; a node that remembers its wallet's transactions publishes them again."""
+    trial.start()
+    trial.fund("1", "1", "1")
+    # What is not flushed the node forgets when it is killed, and the whole chain with it.
+    trial.node.rpc("gettxoutsetinfo")
+
+    def kill(_calls: Any) -> None:
+        trial.node.kill()
+
+    hooks: dict[str, Any] = {"told" if told else "answered": kill}
+    trap = trial.proxy.trap("sendrawtransaction", Fault.NONE if told else Fault.REPLY_LOST, **hooks)
+    trial.withdraw()
+    trial.until(trap.sprung.is_set, "the node has accepted the transaction and is dead")
+    (trial.node.datadir / "regtest" / "mempool.dat").unlink(missing_ok=True)
+    trial.node.start(options=["-persistmempool=0", f"-walletbroadcast={int(republishes)}"])
+    trial.withdraw()
+    trial.settle()
+
+
+def _problem(trial: Trial) -> str | None:
+    report = trial.daemon.report()
+    problem: str | None = report["coins"][0]["problem"] if report else None
+    return problem

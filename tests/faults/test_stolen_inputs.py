@@ -1,0 +1,61 @@
+"""Another user of the node's wallet spends the coins of a signed withdrawal before it is published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from fault_proxy import Fault
+from fault_stage import Trial
+
+#: What the thief pays the network, whole coins.
+FEE = Decimal("0.001")
+
+
+def rival(trial: Trial, raw: str) -> str:
+    """Sign a transaction that takes all coins of another one, and note what the wallet loses by it."""
+    decoded: Any = trial.node.rpc("decoderawtransaction", raw)
+    taken = [{"txid": spent["txid"], "vout": spent["vout"]} for spent in decoded["vin"]]
+    worth = sum((trial.own("gettxout", coin["txid"], coin["vout"])["value"] for coin in taken), Decimal(0))
+    unsigned = trial.node.rpc("createrawtransaction", taken, {trial.network.outside_address(): worth - FEE})
+    trial.lost += worth
+    return str(trial.own("signrawtransactionwithwallet", unsigned)["hex"])
+
+
+def steal_before_publication(trial: Trial, publish: Callable[[str], object]) -> None:
+    """Queue withdrawals, and have their coins stolen in the moment in which they are to be published."""
+
+    def steal(calls: Any) -> None:
+        publish(rival(trial, calls[0]["params"][0]))
+
+    trap = trial.proxy.trap("sendrawtransaction", Fault.NONE, arrived=steal)
+    for _ in range(3):
+        trial.withdraw()
+    trial.until(trap.sprung.is_set, "the coins are stolen")
+
+
+def test_withdrawals_whose_coins_were_stolen_in_a_block_are_paid_from_others(trial: Trial) -> None:
+    trial.start()
+    trial.fund("1", "1", "1")
+
+    def mine(raw: str) -> None:
+        trial.node.rpc("generateblock", trial.network.outside_address(), [raw])
+
+    steal_before_publication(trial, mine)
+    trial.settle()
+    states = [row.state for row in trial.broadcasts()]
+    assert "dead" in states
+    assert states[-1] == "live"
+
+
+def test_withdrawals_whose_coins_were_stolen_in_the_mempool_wait_and_are_paid_from_others(trial: Trial) -> None:
+    """As long as the thief's transaction may still vanish, another payment could be the second one."""
+    trial.start()
+    trial.fund("1", "1", "1")
+    steal_before_publication(trial, lambda raw: trial.node.rpc("sendrawtransaction", raw))
+    trial.until(lambda: trial.broadcasts()[0].attempts >= 2, "it was tried again")
+    assert trial.broadcasts()[0].state == "prepared"
+    trial.network.mine()
+    trial.settle()
+    assert trial.broadcasts()[0].state == "dead"
