@@ -51,7 +51,7 @@ def checked_prepared(answer: Any, coin: Coin) -> PreparedTransaction:
         raise _nonsense("prepare", "a transaction without its bytes")
     if not _are_outpoints(answer.inputs):
         raise _nonsense("prepare", "a transaction without inputs")
-    if not _is_fee(answer.fee, coin):
+    if not is_fee(answer.fee, coin):
         raise _nonsense("prepare", "an impossible fee")
     return answer
 
@@ -65,7 +65,7 @@ def checked_sent(answer: Any, coin: Coin) -> SentTransaction:
         raise _nonsense("send", f"a {type(answer).__name__} in place of a transaction")
     if not is_txid(answer.txid):
         raise _nonsense("send", "something that is no txid")
-    if answer.fee is not None and not _is_fee(answer.fee, coin):
+    if answer.fee is not None and not is_fee(answer.fee, coin):
         raise _nonsense("send", f"the txid {answer.txid} and an impossible fee")
     return answer
 
@@ -79,7 +79,8 @@ def _is_raw(value: object) -> bool:
     return isinstance(value, str) and _RAW.fullmatch(value) is not None
 
 
-def _is_fee(fee: object, coin: Coin) -> bool:
+def is_fee(fee: object, coin: Coin) -> bool:
+    """Tell whether it is what a network transaction can cost."""
     if not isinstance(fee, Decimal):
         return False
     try:

@@ -8,6 +8,7 @@ import click
 
 from cryptoassets_core import __version__
 from cryptoassets_core.cli import reconciling, tasks
+from cryptoassets_core.cli.broadcasts import broadcasts
 from cryptoassets_core.cli.errors import one_sentence
 from cryptoassets_core.plugins import Plugins
 
@@ -101,6 +102,9 @@ def import_wallet(config_file: str, coin: str, wallet_name: str, account_name: s
             agreed=yes,
             as_json=as_json,
         )
+
+
+cryptoassets.add_command(broadcasts)
 
 
 def main() -> None:

@@ -1,0 +1,156 @@
+"""Broadcasts for people: how each stands, and what it carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, type_coerce
+from sqlalchemy.orm import Session
+
+from cryptoassets_core.coin.registry import Coin
+from cryptoassets_core.errors import UnknownRowError
+from cryptoassets_core.ledger.states import (
+    NetworkTransactionState,
+    NetworkTransactionType,
+    TransactionKind,
+    TransactionState,
+)
+from cryptoassets_core.models.types import Amount
+from cryptoassets_core.names import check_id
+from cryptoassets_core.tools.broadcastoneshot import label_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BroadcastSummary:
+    """How a broadcast stands."""
+
+    coin: str
+    id: int
+    wallet: int
+    state: NetworkTransactionState
+    #: Nobody knows whether it was sent; a person has to say so.
+    interrupted: bool
+    reason: str | None
+    #: Attempts that failed since the last success.
+    attempts: int
+    next_attempt_at: datetime | None
+    opened_at: datetime | None
+    closed_at: datetime | None
+    txid: str | None
+    confirmations: int
+    #: Under which a backend that sends in one go was asked to keep it.
+    label: str
+    #: How many withdrawals it carries, and what they add up to, whole coins.
+    withdrawals: int
+    amount: Decimal
+    #: Whole coins; None as long as it is not known.
+    fee: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedWithdrawal:
+    """A withdrawal that a broadcast carries."""
+
+    id: int
+    account: int
+    address: str
+    #: Whole coins.
+    amount: Decimal
+    state: TransactionState
+
+
+def list_broadcasts(session: Session, coin: Coin, *, recent: int) -> list[BroadcastSummary]:
+    """Return what is unsettled, what is dead and still has its withdrawals, and the most recent ones; newest first.
+
+    :param recent: how many of the most recent ones.
+    """
+    books = coin.wallet_model.books()
+    network = books.network_transaction
+    candidate, carried = network.alias(), books.transaction.alias()
+    newest = (
+        select(candidate.c.id)
+        .where(candidate.c.transaction_type == NetworkTransactionType.BROADCAST)
+        .order_by(candidate.c.id.desc())
+        .limit(recent)
+    )
+    still_carries = exists().where(
+        carried.c.network_transaction_id == network.c.id, carried.c.kind == TransactionKind.WITHDRAWAL
+    )
+    dead = and_(network.c.state == NetworkTransactionState.DEAD, still_carries)
+    return _summaries(session, coin, or_(network.c.closed_at.is_(None), dead, network.c.id.in_(newest)))
+
+
+def get_broadcast(session: Session, coin: Coin, broadcast_id: int) -> BroadcastSummary:
+    """Return how one broadcast stands.
+
+    :raises UnknownRowError: there is none of that id.
+    """
+    check_id(broadcast_id, "broadcast")
+    found = _summaries(session, coin, coin.wallet_model.books().network_transaction.c.id == broadcast_id)
+    if not found:
+        raise UnknownRowError(f"{coin.name} has no broadcast {broadcast_id}; cryptoassets broadcasts list shows them")
+    return found[0]
+
+
+def carried_withdrawals(session: Session, coin: Coin, broadcast_id: int) -> list[CarriedWithdrawal]:
+    """Return the withdrawals that a broadcast carries."""
+    books = coin.wallet_model.books()
+    transaction, address = books.transaction, books.address
+    rows = session.execute(
+        select(
+            transaction.c.id,
+            transaction.c.sending_account_id.label("account"),
+            address.c.address,
+            transaction.c.amount,
+            transaction.c.state,
+        )
+        .join(address, address.c.id == transaction.c.address_id)
+        .where(transaction.c.network_transaction_id == broadcast_id, transaction.c.kind == TransactionKind.WITHDRAWAL)
+        .order_by(transaction.c.id)
+    )
+    return [CarriedWithdrawal(**row._mapping) for row in rows]
+
+
+def _summaries(session: Session, coin: Coin, wanted: ColumnElement[bool]) -> list[BroadcastSummary]:
+    books = coin.wallet_model.books()
+    transaction, network = books.transaction, books.network_transaction
+    carried = and_(
+        transaction.c.network_transaction_id == network.c.id, transaction.c.kind == TransactionKind.WITHDRAWAL
+    )
+    total = func.coalesce(func.sum(transaction.c.amount), 0)
+    rows = session.execute(
+        select(
+            *network.c,
+            func.count(transaction.c.id).label("withdrawals"),
+            type_coerce(total, Amount(coin.description.decimals)).label("amount"),
+        )
+        .outerjoin(transaction, carried)
+        .where(network.c.transaction_type == NetworkTransactionType.BROADCAST, wanted)
+        .group_by(network.c.id)
+        .order_by(network.c.id.desc())
+    )
+    return [_summary(coin, row) for row in rows]
+
+
+def _summary(coin: Coin, row: Any) -> BroadcastSummary:
+    return BroadcastSummary(
+        coin=coin.name,
+        id=row.id,
+        wallet=row.wallet_id,
+        state=row.state,
+        interrupted=row.state == NetworkTransactionState.OPENED and row.reason is not None,
+        reason=row.reason,
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+        txid=row.txid,
+        confirmations=row.confirmations,
+        label=label_of(coin.name, row.id),
+        withdrawals=row.withdrawals,
+        amount=row.amount,
+        fee=row.fee,
+    )
