@@ -1,0 +1,102 @@
+"""Blocks are taken back, before and after crediting, with and without a double spend, with the daemon up and down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fault_stage import USER, Trial
+
+#: Confirmations at which a deposit is credited.
+CREDITED_AT = 3
+
+#: What the outsider's transactions pay the network, whole coins.
+FEE = Decimal("0.001")
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """A deposit in blocks that will be taken back."""
+
+    txid: str
+    amount: Decimal
+    raw: str
+    #: Spends the same coin and pays nobody of ours; signed, not published.
+    rival: str
+
+
+def deposit(trial: Trial, coin: Any) -> Doubtful:
+    """Publish a deposit of a whole coin of somebody outside; it is in no block yet."""
+    spent = [{"txid": coin["txid"], "vout": coin["vout"]}]
+    amount = coin["amount"] - FEE
+
+    def sign(address: str) -> str:
+        unsigned = trial.node.rpc("createrawtransaction", spent, {address: amount})
+        return str(trial.outsiders("signrawtransactionwithwallet", unsigned)["hex"])
+
+    # Both now: what is spent by one the node would not sign for the other.
+    raw, rival = sign(trial.application.new_address(USER)), sign(trial.network.outside_address())
+    txid = str(trial.node.rpc("sendrawtransaction", raw))
+    return Doubtful(txid, amount, raw, rival)
+
+
+def take_back(trial: Trial, blocks: int, *, died: list[Doubtful], alive: list[Doubtful]) -> None:
+    """Replace the last blocks by one more than they were; the first of them holds the double spends."""
+    height = int(str(trial.node.rpc("getblockcount")))
+    trial.node.rpc("invalidateblock", trial.node.rpc("getblockhash", height - blocks + 1))
+    trial.node.rpc("generateblock", trial.network.outside_address(), [one.rival for one in died])
+    for one in alive:
+        # Of what was more than ten blocks deep the node's mempool takes nothing back; whoever paid it sends it again.
+        trial.node.rpc("sendrawtransaction", one.raw)
+    trial.network.mine(blocks)
+    trial.node.sync()
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
+@pytest.mark.parametrize("blocks", [1, 2, 3, 6, 20])
+def test_reorganisation_takes_what_died_and_nothing_else(trial: Trial, blocks: int, up: bool) -> None:
+    trial.start()
+    trial.fund("2", "2")
+    coins: Any = trial.outsiders("listunspent", 1, 9999999, [], True, {"minimumAmount": 10})
+    # Credited and then taken back, where the reorganisation is as deep as that.
+    deep = [deposit(trial, coin) for coin in coins[:2]] if blocks >= CREDITED_AT else []
+    trial.network.mine(blocks - 1)
+    shallow = [deposit(trial, coin) for coin in coins[2:4]]
+    trial.network.mine()
+    payment = trial.withdraw("0.5")
+    trial.until(trial.is_left, "the withdrawal leaves")
+    trial.until(lambda: all(trial.application.updates.of(one.txid) for one in [*deep, *shallow]), "all are seen")
+    for one in deep:
+        trial.stage.wait_for(lambda update, one=one: update.txid == one.txid and update.credited, "the credit")
+    if not up:
+        trial.daemon.kill()
+    died = [*deep[:1], *shallow[:1]]
+    alive = [one for one in [*deep, *shallow] if one not in died]
+    take_back(trial, blocks, died=died, alive=alive)
+    if not up:
+        trial.start()
+    trial.settle()
+    trial.network.mine(CREDITED_AT)
+    expected = Decimal(4) - payment.amount + sum((one.amount for one in alive), Decimal(0))
+    trial.until(lambda: trial.application.balance(USER) == expected, f"{USER} has {expected}")
+    trial.settle()
+
+
+@pytest.mark.xfail(reason="a broadcast that dies after it was settled is neither built anew nor refunded", strict=True)
+@pytest.mark.parametrize("blocks", [3, 6])
+def test_deposit_whose_coin_was_paid_out_already_is_reversed_and_the_payee_paid_from_others(
+    trial: Trial, blocks: int
+) -> None:
+    """The withdrawal spent a coin that then never existed: with the deposit the withdrawal's transaction died."""
+    trial.start()
+    coins: Any = trial.outsiders("listunspent", 1, 9999999, [], True, {"minimumAmount": 10})
+    bad = deposit(trial, coins[0])
+    trial.network.mine(blocks)
+    trial.stage.wait_for(lambda update: update.txid == bad.txid and update.credited, "the credit")
+    trial.withdraw("0.5")
+    trial.until(trial.is_left, "the withdrawal leaves")
+    trial.fund_others("5")
+    take_back(trial, blocks + CREDITED_AT, died=[bad], alive=[])
+    trial.settle()
