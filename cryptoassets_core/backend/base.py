@@ -65,6 +65,14 @@ class WalletTransaction:
     #: A block reward, which may only be spent when mature.
     coinbase: bool = False
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether it cannot confirm as the chain is now.
+
+        A block reward cannot wait in the mempool: without confirmations its block has left the chain.
+        """
+        return self.confirmations < 0 or (self.coinbase and self.confirmations == 0)
+
 
 @dataclass(frozen=True, slots=True)
 class ChainChanges:

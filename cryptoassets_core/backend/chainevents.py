@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, select
+from sqlalchemy import BigInteger, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.coin.registry import Coin
-from cryptoassets_core.event.events import NewEvent, txupdate
+from cryptoassets_core.event.events import NewEvent, broadcast_dead, txupdate
 from cryptoassets_core.ledger.rowset import rowset
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.models.types import Amount
+
+logger = logging.getLogger(__name__)
 
 
 def transaction_updates(
@@ -34,6 +38,47 @@ def transaction_updates(
         .order_by(transaction.c.id)
     )
     return [(row.id, _txupdate(coin, row)) for row in rows]
+
+
+def dead_broadcasts(session: Session, coin: Coin, reasons: Mapping[int, str]) -> list[NewEvent]:
+    """Say it loudly that broadcasts which the network had are dead, given the reason of each by its id.
+
+    Those that carry nothing are passed over: they were built anew.
+    """
+    books = coin.wallet_model.books()
+    transaction, network = books.transaction, books.network_transaction
+    rows = session.execute(
+        select(
+            network.c.id,
+            network.c.txid,
+            func.count(transaction.c.id).label("withdrawals"),
+            type_coerce(func.sum(transaction.c.amount), Amount(coin.description.decimals)).label("amount"),
+        )
+        .join(transaction, transaction.c.network_transaction_id == network.c.id)
+        .where(network.c.id.in_(list(reasons)), transaction.c.kind == TransactionKind.WITHDRAWAL)
+        .group_by(network.c.id, network.c.txid)
+        .order_by(network.c.id)
+    ).all()
+    for row in rows:
+        logger.error(
+            "%s broadcast %s, txid %s, is dead, and the coins of its %s withdrawals stay reserved: %s",
+            coin.name,
+            row.id,
+            row.txid,
+            row.withdrawals,
+            reasons[row.id],
+        )
+    return [
+        broadcast_dead(
+            coin_name=coin.name,
+            network_transaction=row.id,
+            txid=row.txid,
+            withdrawals=row.withdrawals,
+            amount=row.amount,
+            reason=reasons[row.id],
+        )
+        for row in rows
+    ]
 
 
 def _txupdate(coin: Coin, row: Any) -> NewEvent:

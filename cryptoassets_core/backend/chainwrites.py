@@ -17,19 +17,18 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.backend.base import BlockHash, ChainChanges, Txid, WalletTransaction
-from cryptoassets_core.backend.chainevents import transaction_updates
+from cryptoassets_core.backend.chaindeposits import book_deposits
+from cryptoassets_core.backend.chainevents import dead_broadcasts, transaction_updates
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import InvalidAmountError
 from cryptoassets_core.event.outbox import record
 from cryptoassets_core.ledger.books import Books
-from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
 from cryptoassets_core.ledger.fee import book_fee
 from cryptoassets_core.ledger.rowset import rowset
 from cryptoassets_core.ledger.states import (
     NetworkTransactionState,
     NetworkTransactionType,
-    TransactionKind,
     TransactionState,
 )
 from cryptoassets_core.ledger.upsert import insert_missing
@@ -131,10 +130,11 @@ def apply_transactions(
         if entry.state in _ON_NETWORK and (entry.txid in new or _has_changed(coin, entry, latest[entry.txid]))
     }
     _update_network_transactions(session, coin, changed.values(), latest)
+    died = _explain_broadcasts(session, books, changed.values(), latest)
     _book_late_fees(session, coin, known.values(), latest)
     looked_at = known.values() if unchanged_too else changed.values()
     deposits = {entry.id: latest[entry.txid] for entry in looked_at if entry.type == NetworkTransactionType.DEPOSIT}
-    booked = _book_deposits(session, coin, deposits, received, owners)
+    booked = book_deposits(session, coin, deposits, received, owners)
     events = [
         event
         for row_id, event in transaction_updates(session, coin, sorted({*changed, *booked.values()}))
@@ -142,6 +142,7 @@ def apply_transactions(
         # A deposit that was taken back is told when that happens, and not at every block from then on.
         or (event.data["network_transaction"] in changed and event.data["state"] != TransactionState.REVERSED)
     ]
+    events.extend(dead_broadcasts(session, coin, died) if died else [])
     record(session, events)
     return len(events)
 
@@ -216,11 +217,6 @@ def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[
 # --- Network transactions -----------------------------------------------------------------------------------
 
 
-def _is_dead(transaction: WalletTransaction) -> bool:
-    # A block reward cannot wait in the mempool: without confirmations its block has left the chain.
-    return transaction.confirmations < 0 or (transaction.coinbase and transaction.confirmations == 0)
-
-
 def _followed_depth(coin: Coin, *, coinbase: bool) -> int:
     """Return the number of confirmations, or of blocks in conflict, after which a transaction is not followed."""
     maturity = coin.description.coinbase_maturity if coinbase else 0
@@ -232,7 +228,7 @@ def _is_deep(coin: Coin, transaction: WalletTransaction) -> bool:
 
 
 def _has_changed(coin: Coin, known: Known, now: WalletTransaction) -> bool:
-    state = NetworkTransactionState.DEAD if _is_dead(now) else NetworkTransactionState.LIVE
+    state = NetworkTransactionState.DEAD if now.is_dead else NetworkTransactionState.LIVE
     if not known.tracked and _is_deep(coin, now) and state == known.state:
         return False  # final, and still as final
     return (known.confirmations, known.block_hash, known.state) != (now.confirmations, now.block_hash, state)
@@ -246,7 +242,7 @@ def _insert_deposit_transactions(session: Session, coin: Coin, transactions: Ite
             {
                 "txid": transaction.txid,
                 "transaction_type": NetworkTransactionType.DEPOSIT,
-                "state": NetworkTransactionState.DEAD if _is_dead(transaction) else NetworkTransactionState.LIVE,
+                "state": NetworkTransactionState.DEAD if transaction.is_dead else NetworkTransactionState.LIVE,
                 "confirmations": transaction.confirmations,
                 "block_hash": transaction.block_hash,
                 "coinbase": transaction.coinbase,
@@ -265,7 +261,7 @@ def _update_network_transactions(
             known.id,
             latest[known.txid].confirmations,
             latest[known.txid].block_hash,
-            (NetworkTransactionState.DEAD if _is_dead(latest[known.txid]) else NetworkTransactionState.LIVE).value,
+            (NetworkTransactionState.DEAD if latest[known.txid].is_dead else NetworkTransactionState.LIVE).value,
         )
         for known in changed
     ]
@@ -286,6 +282,25 @@ def _update_network_transactions(
     )
 
 
+def _explain_broadcasts(
+    session: Session, books: Books, changed: Iterable[Known], latest: Mapping[Txid, WalletTransaction]
+) -> dict[int, str]:
+    """Write down why broadcasts are dead, and take it back where one is alive again.
+
+    :returns: the reason of each that died now, by its id.
+    """
+    network = books.network_transaction
+    broadcasts = [each for each in changed if each.type == NetworkTransactionType.BROADCAST]
+    was_dead = {each.id for each in broadcasts if each.state == NetworkTransactionState.DEAD}
+    dead = {each.id for each in broadcasts if latest[each.txid].is_dead}
+    died, revived = sorted(dead - was_dead), sorted(was_dead - dead)
+    reason = "it is in conflict with the chain"
+    for ids, now in ((died, reason), (revived, None)):
+        if ids:
+            session.execute(update(network).where(network.c.id.in_(ids)).values(reason=now))
+    return dict.fromkeys(died, reason)
+
+
 def _book_late_fees(
     session: Session, coin: Coin, known: Iterable[Known], latest: Mapping[Txid, WalletTransaction]
 ) -> None:
@@ -299,113 +314,3 @@ def _book_late_fees(
             continue
         session.execute(update(network).where(network.c.id == each.id).values(fee=fee))
         book_fee(session, books, wallet_id=each.wallet_id, network_transaction_id=each.id, amount=fee)
-
-
-# --- Deposits -----------------------------------------------------------------------------------------------
-
-
-def _book_deposits(
-    session: Session,
-    coin: Coin,
-    transactions: Mapping[int, WalletTransaction],
-    received: Mapping[Txid, Mapping[int, Decimal]],
-    owners: Mapping[str, Any],
-) -> dict[int, int]:
-    """Record, credit and reverse the deposits of network transactions, given by their row ids.
-
-    :returns: ids of the deposits to which something happened, and of the network transaction of each.
-    """
-    if not transactions:
-        return {}
-    books = coin.wallet_model.books()
-    rows = _deposit_rows(session, books, transactions)
-    alive = {id_: transaction for id_, transaction in transactions.items() if not _is_dead(transaction)}
-    known = {row.id for row in rows}
-    missing = _missing_deposits(alive, received, owners, rows)
-    if missing:
-        record_deposits(session, books, missing)
-        rows = _deposit_rows(session, books, transactions)
-    standing = [row for row in rows if row.state != TransactionState.REVERSED]
-    credited = credit_deposits(
-        session,
-        books,
-        [
-            row.id
-            for row in standing
-            if row.credited_at is None
-            and (transaction := alive.get(row.network_transaction_id)) is not None
-            and transaction.confirmations >= coin.confirmations_needed(coinbase=transaction.coinbase)
-            and _amount_is_unchanged(row, transaction, received)
-        ],
-    )
-    dead = {row.id for row in standing if row.network_transaction_id not in alive}
-    for reversal in reverse_deposits(session, books, sorted(dead)):
-        logger.error(
-            "%s deposit %s of %s was taken back by the network: reversed by transaction %s",
-            coin.name,
-            reversal.answers_id,
-            f"{reversal.amount:f}",
-            reversal.id,
-        )
-    booked = {row.id for row in rows} - known | credited | dead
-    return {row.id: row.network_transaction_id for row in rows if row.id in booked}
-
-
-def _deposit_rows(session: Session, books: Books, network_transaction_ids: Iterable[int]) -> Sequence[Any]:
-    transaction = books.transaction
-    wanted = rowset(session, "carriers", {"id": BigInteger}, [(id_,) for id_ in network_transaction_ids])
-    return session.execute(
-        select(
-            transaction.c.id,
-            transaction.c.network_transaction_id,
-            transaction.c.address_id,
-            transaction.c.amount,
-            transaction.c.state,
-            transaction.c.credited_at,
-        )
-        .join(wanted, transaction.c.network_transaction_id == wanted.c.id)
-        .where(transaction.c.kind == TransactionKind.DEPOSIT)
-        .order_by(transaction.c.id)
-    ).all()
-
-
-def _missing_deposits(
-    alive: Mapping[int, WalletTransaction],
-    received: Mapping[Txid, Mapping[int, Decimal]],
-    owners: Mapping[str, Any],
-    rows: Iterable[Any],
-) -> list[SeenDeposit]:
-    standing = {(row.network_transaction_id, row.address_id): row for row in rows}
-    owner_of = {owner.id: owner for owner in owners.values()}
-    missing = []
-    for network_transaction_id, transaction in alive.items():
-        for address_id, amount in received.get(transaction.txid, {}).items():
-            row = standing.get((network_transaction_id, address_id))
-            if row is None or row.state == TransactionState.REVERSED:
-                owner = owner_of[address_id]
-                missing.append(
-                    SeenDeposit(
-                        network_transaction_id=network_transaction_id,
-                        address_id=address_id,
-                        account_id=owner.account_id,
-                        wallet_id=owner.wallet_id,
-                        amount=amount,
-                        answers_id=None if row is None else row.id,
-                    )
-                )
-    return missing
-
-
-def _amount_is_unchanged(
-    row: Any, transaction: WalletTransaction, received: Mapping[Txid, Mapping[int, Decimal]]
-) -> bool:
-    reported = received.get(transaction.txid, {}).get(row.address_id)
-    if reported == row.amount:
-        return True
-    logger.error(
-        "deposit %s was first reported as %s and now as %s: it is not credited, look at it",
-        row.id,
-        f"{row.amount:f}",
-        "nothing" if reported is None else f"{reported:f}",
-    )
-    return False

@@ -130,5 +130,28 @@ def broadcast_interrupted(
     )
 
 
+def broadcast_dead(
+    *, coin_name: str, network_transaction: int, txid: str, withdrawals: int, amount: Decimal, reason: str
+) -> NewEvent:
+    """A broadcast that the network had can not confirm any more; its coins stay reserved, and nothing is paid anew.
+
+    :param network_transaction: id of the broadcast.
+    :param withdrawals: how many it carries.
+    :param amount: what they add up to, whole coins.
+    """
+    return NewEvent(
+        name="broadcast_dead",
+        subject=_broadcast(coin_name, network_transaction),
+        data={
+            "coin_name": coin_name,
+            "network_transaction": network_transaction,
+            "txid": txid,
+            "withdrawals": withdrawals,
+            "amount": format_amount(amount),
+            "reason": reason,
+        },
+    )
+
+
 def _broadcast(coin_name: str, network_transaction: int) -> str:
     return f"{coin_name}:broadcast:{network_transaction}"

@@ -25,6 +25,7 @@ from cryptoassets_core.loading import load_class
 from cryptoassets_core.service.notifyqueue import NotifyQueue
 from cryptoassets_core.settings import at
 from cryptoassets_core.tools.broadcast import Broadcaster, wallets_to_broadcast
+from cryptoassets_core.tools.broadcastagain import submit_again
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 from cryptoassets_core.walletnotify.base import IncomingTransactionRunnable, Notify
 
@@ -125,12 +126,14 @@ class CoinWorker:
         return self._attempt("walletnotify", lambda: self.updater.handle_wallet_notifies(txids))
 
     def broadcast(self) -> None:
-        """Send the withdrawals of each wallet."""
+        """Publish again what the network may have forgotten, and send the withdrawals of each wallet."""
         backend = self._backend
         if not isinstance(backend, TwoStepBackend | OneShotBackend):
             return
 
         def work() -> int:
+            if isinstance(backend, TwoStepBackend):
+                submit_again(self.coin, self._resolver, backend)
             wallets = self._resolver.run(lambda session: wallets_to_broadcast(session, self.coin))
             return sum(
                 Broadcaster(wallet, self._resolver, backend, coin=self.coin).do_broadcasts().count for wallet in wallets

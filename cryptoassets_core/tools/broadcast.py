@@ -12,6 +12,7 @@ Where a backend can only do it all in one go, see :py:mod:`~cryptoassets_core.to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 from sqlalchemy import insert, inspect, select, update
@@ -27,7 +28,7 @@ from cryptoassets_core.ledger.states import (
     TransactionState,
 )
 from cryptoassets_core.models import GenericNetworkTransaction, GenericWallet
-from cryptoassets_core.tools.broadcastdesk import NOTHING, BroadcastResult, Desk
+from cryptoassets_core.tools.broadcastdesk import LONGEST_RETRY_SECONDS, NOTHING, BroadcastResult, Desk
 from cryptoassets_core.tools.broadcastoneshot import OneShot, interrupt_if_overdue
 from cryptoassets_core.tools.broadcastrows import UnsettledBroadcast, is_unsettled, load_unsettled
 from cryptoassets_core.tools.broadcasttwostep import TwoStep
@@ -161,7 +162,7 @@ class Broadcaster:
         :returns: what was handed to the network, which may be nothing; None if there is no more to do now.
         """
         broadcast = self._desk.run(lambda session: load_unsettled(session, self._books, self._wallet_id))
-        if broadcast is None or (broadcast.next_attempt_at and broadcast.next_attempt_at > self._desk.clock()):
+        if broadcast is None or self._is_paused(broadcast):
             return None
         if broadcast.state == NetworkTransactionState.OPENED:
             interrupt_if_overdue(self._desk, broadcast)
@@ -170,6 +171,12 @@ class Broadcaster:
             self._desk.run(lambda session: self._close_empty(session, broadcast))
             return NOTHING
         return self._way.hand_over(broadcast)
+
+    def _is_paused(self, broadcast: UnsettledBroadcast) -> bool:
+        if broadcast.next_attempt_at is None:
+            return False
+        # No pause is longer: otherwise the clock was set back, and it would last as long again.
+        return timedelta(0) < broadcast.next_attempt_at - self._desk.clock() <= timedelta(seconds=LONGEST_RETRY_SECONDS)
 
     def _close_empty(self, session: Session, broadcast: UnsettledBroadcast) -> None:
         self._desk.give_up(

@@ -58,7 +58,7 @@ def load_unsettled(session: Session, books: Books, wallet_id: int) -> UnsettledB
         opened_at=row.opened_at,
         reason=row.reason,
         told_waiting=row.told_waiting,
-        prepared=_stored_transaction(row),
+        prepared=stored_transaction(row),
         payments=payments_of(session, books, row.id),
         attempts=row.attempts,
         next_attempt_at=row.next_attempt_at,
@@ -128,7 +128,8 @@ def _unsettled(books: Books, wallet_id: int) -> ColumnElement[bool]:
     )
 
 
-def _stored_transaction(row: Any) -> PreparedTransaction | None:
+def stored_transaction(row: Any) -> PreparedTransaction | None:
+    """Return what a row of network transactions holds signed; None if nothing is signed or stored."""
     if row.raw is None:
         return None
     inputs = tuple(Outpoint(Txid(txid), vout) for txid, vout in json.loads(row.inputs))

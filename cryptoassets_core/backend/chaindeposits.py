@@ -1,0 +1,127 @@
+"""Deposits, as the chain tells of them: recorded, credited and reversed, many at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, select
+from sqlalchemy.orm import Session
+
+from cryptoassets_core.backend.base import Txid, WalletTransaction
+from cryptoassets_core.coin.registry import Coin
+from cryptoassets_core.ledger.books import Books
+from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
+from cryptoassets_core.ledger.rowset import rowset
+from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+
+logger = logging.getLogger(__name__)
+
+
+def book_deposits(
+    session: Session,
+    coin: Coin,
+    transactions: Mapping[int, WalletTransaction],
+    received: Mapping[Txid, Mapping[int, Decimal]],
+    owners: Mapping[str, Any],
+) -> dict[int, int]:
+    """Record, credit and reverse the deposits of network transactions, given by their row ids.
+
+    :returns: ids of the deposits to which something happened, and of the network transaction of each.
+    """
+    if not transactions:
+        return {}
+    books = coin.wallet_model.books()
+    rows = _deposit_rows(session, books, transactions)
+    alive = {id_: transaction for id_, transaction in transactions.items() if not transaction.is_dead}
+    known = {row.id for row in rows}
+    missing = _missing_deposits(alive, received, owners, rows)
+    if missing:
+        record_deposits(session, books, missing)
+        rows = _deposit_rows(session, books, transactions)
+    standing = [row for row in rows if row.state != TransactionState.REVERSED]
+    credited = credit_deposits(
+        session,
+        books,
+        [
+            row.id
+            for row in standing
+            if row.credited_at is None
+            and (transaction := alive.get(row.network_transaction_id)) is not None
+            and transaction.confirmations >= coin.confirmations_needed(coinbase=transaction.coinbase)
+            and _amount_is_unchanged(row, transaction, received)
+        ],
+    )
+    dead = {row.id for row in standing if row.network_transaction_id not in alive}
+    for reversal in reverse_deposits(session, books, sorted(dead)):
+        logger.error(
+            "%s deposit %s of %s was taken back by the network: reversed by transaction %s",
+            coin.name,
+            reversal.answers_id,
+            f"{reversal.amount:f}",
+            reversal.id,
+        )
+    booked = {row.id for row in rows} - known | credited | dead
+    return {row.id: row.network_transaction_id for row in rows if row.id in booked}
+
+
+def _deposit_rows(session: Session, books: Books, network_transaction_ids: Iterable[int]) -> Sequence[Any]:
+    transaction = books.transaction
+    wanted = rowset(session, "carriers", {"id": BigInteger}, [(id_,) for id_ in network_transaction_ids])
+    return session.execute(
+        select(
+            transaction.c.id,
+            transaction.c.network_transaction_id,
+            transaction.c.address_id,
+            transaction.c.amount,
+            transaction.c.state,
+            transaction.c.credited_at,
+        )
+        .join(wanted, transaction.c.network_transaction_id == wanted.c.id)
+        .where(transaction.c.kind == TransactionKind.DEPOSIT)
+        .order_by(transaction.c.id)
+    ).all()
+
+
+def _missing_deposits(
+    alive: Mapping[int, WalletTransaction],
+    received: Mapping[Txid, Mapping[int, Decimal]],
+    owners: Mapping[str, Any],
+    rows: Iterable[Any],
+) -> list[SeenDeposit]:
+    standing = {(row.network_transaction_id, row.address_id): row for row in rows}
+    owner_of = {owner.id: owner for owner in owners.values()}
+    missing = []
+    for network_transaction_id, transaction in alive.items():
+        for address_id, amount in received.get(transaction.txid, {}).items():
+            row = standing.get((network_transaction_id, address_id))
+            if row is None or row.state == TransactionState.REVERSED:
+                owner = owner_of[address_id]
+                missing.append(
+                    SeenDeposit(
+                        network_transaction_id=network_transaction_id,
+                        address_id=address_id,
+                        account_id=owner.account_id,
+                        wallet_id=owner.wallet_id,
+                        amount=amount,
+                        answers_id=None if row is None else row.id,
+                    )
+                )
+    return missing
+
+
+def _amount_is_unchanged(
+    row: Any, transaction: WalletTransaction, received: Mapping[Txid, Mapping[int, Decimal]]
+) -> bool:
+    reported = received.get(transaction.txid, {}).get(row.address_id)
+    if reported == row.amount:
+        return True
+    logger.error(
+        "deposit %s was first reported as %s and now as %s: it is not credited, look at it",
+        row.id,
+        f"{row.amount:f}",
+        "nothing" if reported is None else f"{reported:f}",
+    )
+    return False
