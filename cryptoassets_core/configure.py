@@ -108,6 +108,7 @@ class Configurator:
                 testnet=settings.testnet,
                 network=settings.network,
                 confirmation_count=settings.confirmation_count,
+                max_withdrawals_per_broadcast=settings.max_withdrawals_per_broadcast,
             )
         if coin.name != symbol:
             raise ConfigurationError(

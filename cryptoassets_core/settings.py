@@ -14,7 +14,11 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, Vali
 from pydantic_core import PydanticCustomError
 
 from cryptoassets_core.coin.description import Network
-from cryptoassets_core.coin.registry import DEFAULT_CONFIRMATION_COUNT, DEFAULT_MAX_CONFIRMATION_COUNT
+from cryptoassets_core.coin.registry import (
+    DEFAULT_CONFIRMATION_COUNT,
+    DEFAULT_MAX_CONFIRMATION_COUNT,
+    DEFAULT_MAX_WITHDRAWALS,
+)
 from cryptoassets_core.errors import BackendRejectedError, ConfigurationError
 
 M = TypeVar("M", bound=BaseModel)
@@ -71,6 +75,9 @@ class CoinSettings(_Section):
     confirmation_count: int = Field(default=DEFAULT_CONFIRMATION_COUNT, ge=1)
     #: Confirmations after which a network transaction is no longer followed.
     max_confirmation_count: int = Field(default=DEFAULT_MAX_CONFIRMATION_COUNT, ge=1)
+
+    #: Withdrawals that one network transaction pays at most.
+    max_withdrawals_per_broadcast: int = Field(default=DEFAULT_MAX_WITHDRAWALS, ge=1, le=1000)
 
     @model_validator(mode="after")
     def _network_is_told_once(self) -> Self:

@@ -23,6 +23,7 @@ from cryptoassets_core.tools.broadcastlist import (
     BroadcastSummary,
     carried_withdrawals,
     get_broadcast,
+    held_withdrawals,
     list_broadcasts,
 )
 from cryptoassets_core.tools.broadcastresolve import BroadcastResolver
@@ -46,15 +47,22 @@ def list_(config_file: str, recent: int, as_json: bool) -> None:
     """List what is unsettled or died with its withdrawals, and the most recent broadcasts."""
     with one_sentence():
         service = _service(config_file, Subsystem.database)
-        found = []
+        found, held = [], []
         with service.app.open_readonly_session() as session:
             for _, coin in service.app.coins.all():
                 found.extend(list_broadcasts(session, coin, recent=recent))
+                held.append(held_withdrawals(session, coin))
+        held = [each for each in held if each.held_withdrawals]
         if as_json:
-            for broadcast in found:
-                click.echo(_as_json(asdict(broadcast)))
-        else:
-            _print_list(found)
+            for facts in [*map(asdict, found), *map(asdict, held)]:
+                click.echo(_as_json(facts))
+            return
+        _print_list(found)
+        for each in held:
+            click.echo(
+                f"Held, because their accounts are below zero: {each.held_withdrawals} {each.coin} withdrawals, "
+                f"together {each.amount:f}."
+            )
 
 
 @broadcasts.command("show")

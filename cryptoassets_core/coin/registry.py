@@ -26,6 +26,9 @@ DEFAULT_CONFIRMATION_COUNT = 3
 #: Confirmations after which a network transaction is no longer followed, unless configured otherwise.
 DEFAULT_MAX_CONFIRMATION_COUNT = 15
 
+#: Withdrawals that one network transaction pays at most, unless configured otherwise: far below what fits.
+DEFAULT_MAX_WITHDRAWALS = 100
+
 
 class CoinModelDescription:
     """Names the five model classes of a coin; they are imported when first asked for."""
@@ -87,6 +90,7 @@ class Coin:
     :ivar network: which of the coin's networks is used.
     :ivar confirmation_count: confirmations before a deposit is credited.
     :ivar max_confirmation_count: confirmations after which a network transaction is no longer followed.
+    :ivar max_withdrawals_per_broadcast: withdrawals that one network transaction pays at most.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class Coin:
         *,
         network: Network | None = None,
         confirmation_count: int = DEFAULT_CONFIRMATION_COUNT,
+        max_withdrawals_per_broadcast: int = DEFAULT_MAX_WITHDRAWALS,
     ) -> None:
         """
         :param testnet: short for ``network="test"``.
@@ -109,6 +114,7 @@ class Coin:
         self.network: Network = network or ("test" if testnet else "main")
         self.confirmation_count = confirmation_count
         self.max_confirmation_count = max_confirmation_count
+        self.max_withdrawals_per_broadcast = max_withdrawals_per_broadcast
         if self.network not in self.description.networks:
             raise ConfigurationError(
                 f"{self.name} has no network {self.network!r}; it has: {', '.join(sorted(self.description.networks))}"

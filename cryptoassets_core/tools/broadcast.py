@@ -30,14 +30,17 @@ from cryptoassets_core.ledger.states import (
 from cryptoassets_core.models import GenericNetworkTransaction, GenericWallet
 from cryptoassets_core.tools.broadcastdesk import LONGEST_RETRY_SECONDS, NOTHING, BroadcastResult, Desk
 from cryptoassets_core.tools.broadcastoneshot import OneShot, interrupt_if_overdue
-from cryptoassets_core.tools.broadcastrows import UnsettledBroadcast, is_unsettled, load_unsettled
+from cryptoassets_core.tools.broadcastrows import (
+    UnsettledBroadcast,
+    account_is_covered,
+    is_unsettled,
+    load_unsettled,
+    release_held,
+)
 from cryptoassets_core.tools.broadcasttwostep import TwoStep
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
 __all__ = ["BroadcastResult", "Broadcaster", "wallets_to_broadcast"]
-
-#: Withdrawals that one network transaction pays at most; far below what a standard transaction can carry.
-MAX_WITHDRAWALS = 100
 
 
 class Broadcaster:
@@ -110,6 +113,8 @@ class Broadcaster:
     def collect_for_broadcast(self) -> int:
         """Bundle queued withdrawals, in order, into one broadcast, unless one is under way.
 
+        Those of accounts that are below zero, after a reversal, are held until it is made up for.
+
         :returns: how many withdrawals were bundled.
         """
         try:
@@ -126,9 +131,10 @@ class Broadcaster:
                 transaction.c.wallet_id == self._wallet_id,
                 transaction.c.state == TransactionState.PENDING,
                 transaction.c.network_transaction_id.is_(None),
+                account_is_covered(self._books),
             )
             .order_by(transaction.c.id)
-            .limit(MAX_WITHDRAWALS)
+            .limit(self._desk.coin.max_withdrawals_per_broadcast)
             .with_for_update(skip_locked=True)
         ).all()
         if not queued or is_unsettled(session, self._books, self._wallet_id):
@@ -161,7 +167,7 @@ class Broadcaster:
 
         :returns: what was handed to the network, which may be nothing; None if there is no more to do now.
         """
-        broadcast = self._desk.run(lambda session: load_unsettled(session, self._books, self._wallet_id))
+        broadcast = self._desk.run(self._load)
         if broadcast is None or self._is_paused(broadcast):
             return None
         if broadcast.state == NetworkTransactionState.OPENED:
@@ -171,6 +177,13 @@ class Broadcaster:
             self._desk.run(lambda session: self._close_empty(session, broadcast))
             return NOTHING
         return self._way.hand_over(broadcast)
+
+    def _load(self, session: Session) -> UnsettledBroadcast | None:
+        broadcast = load_unsettled(session, self._books, self._wallet_id)
+        # What waited may carry withdrawals of accounts that fell below zero meanwhile.
+        if broadcast is not None and broadcast.attempts and release_held(session, self._books, broadcast.id):
+            return load_unsettled(session, self._books, self._wallet_id)
+        return broadcast
 
     def _is_paused(self, broadcast: UnsettledBroadcast) -> bool:
         if broadcast.next_attempt_at is None:

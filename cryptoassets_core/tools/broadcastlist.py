@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, and_, exists, func, not_, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.coin.registry import Coin
@@ -21,6 +21,7 @@ from cryptoassets_core.ledger.states import (
 from cryptoassets_core.models.types import Amount
 from cryptoassets_core.names import check_id
 from cryptoassets_core.tools.broadcastoneshot import label_of
+from cryptoassets_core.tools.broadcastrows import account_is_covered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,16 @@ class BroadcastSummary:
     amount: Decimal
     #: Whole coins; None as long as it is not known.
     fee: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldWithdrawals:
+    """Withdrawals that are not sent as long as their accounts are below zero."""
+
+    coin: str
+    held_withdrawals: int
+    #: What they add up to, whole coins.
+    amount: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +92,21 @@ def list_broadcasts(session: Session, coin: Coin, *, recent: int) -> list[Broadc
     )
     dead = and_(network.c.state == NetworkTransactionState.DEAD, still_carries)
     return _summaries(session, coin, or_(network.c.closed_at.is_(None), dead, network.c.id.in_(newest)))
+
+
+def held_withdrawals(session: Session, coin: Coin) -> HeldWithdrawals:
+    """Return what is held because its account is below zero."""
+    books = coin.wallet_model.books()
+    transaction = books.transaction
+    total = func.coalesce(func.sum(transaction.c.amount), 0)
+    row = session.execute(
+        select(func.count(), type_coerce(total, Amount(coin.description.decimals))).where(
+            transaction.c.state == TransactionState.PENDING,
+            transaction.c.network_transaction_id.is_(None),
+            not_(account_is_covered(books)),
+        )
+    ).one()
+    return HeldWithdrawals(coin.name, *row)
 
 
 def get_broadcast(session: Session, coin: Coin, broadcast_id: int) -> BroadcastSummary:

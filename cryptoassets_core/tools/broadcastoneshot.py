@@ -26,10 +26,10 @@ from cryptoassets_core.ledger.states import NetworkTransactionState
 from cryptoassets_core.tools.broadcastdesk import NOTHING, BroadcastResult, Desk
 from cryptoassets_core.tools.broadcastrows import (
     UnsettledBroadcast,
-    lock_broadcast,
     mark_interrupted,
     move_broadcast,
     payments_of,
+    release_held,
 )
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class OneShot:
         return self._settle(broadcast, sent)
 
     def _open(self, session: Session, broadcast: UnsettledBroadcast) -> bool:
-        lock_broadcast(session, self._desk.books, broadcast.id)
+        release_held(session, self._desk.books, broadcast.id)
         # Nothing can be cancelled from here on, and what was cancelled since we looked must not be paid.
         if payments_of(session, self._desk.books, broadcast.id) != broadcast.payments:
             return False

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, exists, not_, select, update
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, Txid
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,32 @@ def move_broadcast(
         .returning(network.c.id)
     )
     return moved.one_or_none() is not None
+
+
+def account_is_covered(books: Books) -> ColumnElement[bool]:
+    """SQL condition: the account that pays a withdrawal is not below zero, as a reversal may have left it."""
+    transaction, account = books.transaction, books.account
+    return exists().where(account.c.id == transaction.c.sending_account_id, account.c.balance >= 0)
+
+
+def release_held(session: Session, books: Books, broadcast_id: int) -> bool:
+    """Put withdrawals of accounts below zero back in the queue, where they are held, if nothing is signed yet.
+
+    :returns: whether there were any.
+    """
+    transaction, network = books.transaction, books.network_transaction
+    state = session.scalar(select(network.c.state).where(network.c.id == broadcast_id).with_for_update())
+    if state != NetworkTransactionState.COLLECTED:
+        return False  # another process was quicker: what it signed or sent must stay with it
+    held = session.scalars(
+        update(transaction)
+        .where(transaction.c.network_transaction_id == broadcast_id, not_(account_is_covered(books)))
+        .values(network_transaction_id=None)
+        .returning(transaction.c.id)
+    ).all()
+    if held:
+        logger.warning("withdrawals %s are held: their accounts are below zero", sorted(held))
+    return bool(held)
 
 
 def mark_interrupted(session: Session, books: Books, broadcast_id: int, *, reason: str) -> bool:

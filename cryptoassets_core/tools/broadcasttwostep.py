@@ -12,7 +12,7 @@ from cryptoassets_core.backend.base import PreparedTransaction, TwoStepBackend
 from cryptoassets_core.errors import BackendError, BroadcastDeadError, RecipientRejectedError
 from cryptoassets_core.ledger.states import NetworkTransactionState
 from cryptoassets_core.tools.broadcastdesk import NOTHING, BroadcastResult, Desk
-from cryptoassets_core.tools.broadcastrows import UnsettledBroadcast, lock_broadcast, move_broadcast, payments_of
+from cryptoassets_core.tools.broadcastrows import UnsettledBroadcast, move_broadcast, payments_of, release_held
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class TwoStep:
 
     def _store(self, session: Session, broadcast: UnsettledBroadcast, prepared: PreparedTransaction) -> bool:
         books = self._desk.books
-        lock_broadcast(session, books, broadcast.id)
+        release_held(session, books, broadcast.id)
         # Nothing can be cancelled from here on, and what was cancelled while the backend signed must not be paid.
         if payments_of(session, books, broadcast.id) != broadcast.payments:
             return False
