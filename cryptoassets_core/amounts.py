@@ -62,12 +62,17 @@ def check_amount(value: Decimal | int, decimals: int) -> Decimal:
     :returns: the amount as a Decimal with all the coin's decimals.
     :raises InvalidAmountError: as :py:func:`to_minor_units`, and for zero, negative or too large amounts.
     """
+    return from_minor_units(check_minor_units(value, decimals), decimals)
+
+
+def check_minor_units(value: Decimal | int, decimals: int) -> int:
+    """Let through only an amount that may move money, and return it in minor units; see :py:func:`check_amount`."""
     minor = to_minor_units(value, decimals)
     if minor <= 0:
         raise InvalidAmountError(f"an amount must be more than zero, not {_shown(Decimal(value))}")
     if minor > MAX_MINOR_UNITS:
         raise InvalidAmountError(f"the amount {_shown(Decimal(value))} is more than the database can hold")
-    return from_minor_units(minor, decimals)
+    return minor
 
 
 def format_amount(value: Decimal) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, String, insert, literal, select, type_coerce, update
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.amounts import check_amount, from_minor_units, to_minor_units
+from cryptoassets_core.amounts import MAX_MINOR_UNITS, check_amount, check_minor_units, from_minor_units
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import (
     CryptoAssetsError,
@@ -78,22 +78,30 @@ def transfer_many(session: Session, books: Books, *, wallet_id: int, orders: Seq
     return [_id_of(place, order, plan, ids, earlier) for place, order in enumerate(orders)]
 
 
+@dataclass(slots=True)
+class Item:
+    """Which transfer of a batch is looked at."""
+
+    place: int = 0
+
+
 @contextmanager
-def naming_item(place: int, total: int) -> Iterator[None]:
-    """Have an error of the block tell which transfer of a batch it is about."""
+def naming_item(total: int) -> Iterator[Item]:
+    """Have an error of the block tell which transfer of a batch it is about: the block keeps the item's place."""
+    item = Item()
     try:
-        yield
+        yield item
     except CryptoAssetsError as error:
-        error.item = place
-        error.args = (f"transfer {place} of {total}: {error}",)
+        error.item = item.place
+        error.args = (f"transfer {item.place} of {total}: {error}",)
         raise
 
 
 def _checked_amounts(books: Books, orders: Sequence[TransferOrder]) -> list[int]:
     amounts = []
-    for place, order in enumerate(orders):
-        with naming_item(place, len(orders)):
-            amounts.append(to_minor_units(check_amount(order.amount, books.coin.decimals), books.coin.decimals))
+    with naming_item(len(orders)) as item:
+        for item.place, order in enumerate(orders):
+            amounts.append(check_minor_units(order.amount, books.coin.decimals))
             for account_id in (order.sending_account_id, order.receiving_account_id):
                 check_id(account_id, f"{books.coin.symbol} account")
             check_label(order.label)
@@ -136,7 +144,9 @@ def _lock(session: Session, books: Books, orders: Sequence[TransferOrder]) -> di
         .order_by(account.c.id)
         .with_for_update(key_share=True, of=account)
     ).all()
-    return {row.id: _Account(row.id, row.wallet_id, int(row.balance), row.entries) for row in rows}
+    return {
+        id_: _Account(id_, wallet_id, int(balance), entries) for id_, wallet_id, balance, entries in map(tuple, rows)
+    }
 
 
 def _check_account(books: Books, wallet_id: int, account_id: int, accounts: Mapping[int, _Account]) -> None:
@@ -158,9 +168,9 @@ def _plan(
     earlier: Mapping[str, Any],
 ) -> _Plan:
     plan = _Plan()
-    for place, (order, amount) in enumerate(zip(orders, amounts, strict=True)):
-        with naming_item(place, len(orders)):
-            if _is_repeat(books, place, order, orders, plan, earlier):
+    with naming_item(len(orders)) as item:
+        for item.place, (order, amount) in enumerate(zip(orders, amounts, strict=True)):
+            if _is_repeat(books, item.place, order, orders, plan, earlier):
                 continue
             # In the order of a single transfer's complaints.
             for account_id in sorted((order.sending_account_id, order.receiving_account_id)):
@@ -174,30 +184,31 @@ def _plan(
                     available=from_minor_units(available, books.coin.decimals),
                     symbol=books.coin.symbol,
                 )
-            check_room(
-                books,
-                account_id=receiver.id,
-                balance=from_minor_units(receiver.balance + receiver.change, books.coin.decimals),
-                amount=from_minor_units(amount, books.coin.decimals),
-            )
+            if receiver.balance + receiver.change + amount > MAX_MINOR_UNITS:
+                check_room(
+                    books,
+                    account_id=receiver.id,
+                    balance=from_minor_units(receiver.balance + receiver.change, books.coin.decimals),
+                    amount=from_minor_units(amount, books.coin.decimals),
+                )
             sending_entry, sending_after = sender.move(-amount)
             receiving_entry, receiving_after = receiver.move(amount)
-        plan.legs[place] = (sender.id, sending_entry)
-        plan.rows.append(
-            (
-                amount,
-                order.label,
-                order.address_id,
-                order.idempotency_key,
-                order.overdraft,
-                sender.id,
-                sending_entry,
-                sending_after,
-                receiver.id,
-                receiving_entry,
-                receiving_after,
+            plan.legs[item.place] = (sender.id, sending_entry)
+            plan.rows.append(
+                (
+                    amount,
+                    order.label,
+                    order.address_id,
+                    order.idempotency_key,
+                    order.overdraft,
+                    sender.id,
+                    sending_entry,
+                    sending_after,
+                    receiver.id,
+                    receiving_entry,
+                    receiving_after,
+                )
             )
-        )
     return plan
 
 
@@ -218,6 +229,7 @@ def _is_repeat(
         if first == place:
             return False
         before = orders[first]
+    amount_before = check_amount(before.amount, books.coin.decimals)
     check_same(
         key,
         {
@@ -225,7 +237,7 @@ def _is_repeat(
             "sending_account_id": (before.sending_account_id, order.sending_account_id),
             "receiving_account_id": (before.receiving_account_id, order.receiving_account_id),
             "address_id": (before.address_id, order.address_id),
-            "amount": (before.amount, check_amount(order.amount, books.coin.decimals)),
+            "amount": (amount_before, check_amount(order.amount, books.coin.decimals)),
             "label": (before.label, order.label),
         },
     )
@@ -277,15 +289,16 @@ def _write(
         .from_select([*columns, *constant], select(*(rows.c[name] for name in columns), *constant.values()))
         .returning(transaction.c.id, transaction.c.sending_account_id, transaction.c.sending_entry)
     )
-    for entry in moved:
-        bring_up_to_date(
-            session,
-            books,
-            entry.id,
-            balance=from_minor_units(entry.balance + entry.change, books.coin.decimals),
-            entries=entry.entries + entry.new_entries,
-        )
-    return {(row.sending_account_id, row.sending_entry): row.id for row in written}
+    if len(session.identity_map):  # a teller's session holds no objects
+        for entry in moved:
+            bring_up_to_date(
+                session,
+                books,
+                entry.id,
+                balance=from_minor_units(entry.balance + entry.change, books.coin.decimals),
+                entries=entry.entries + entry.new_entries,
+            )
+    return {(sender, entry): id_ for id_, sender, entry in map(tuple, written)}
 
 
 def _id_of(

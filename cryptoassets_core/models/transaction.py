@@ -84,17 +84,17 @@ class GenericTransaction(HasId, CoinModel):
     @declared_attr
     def address_id(cls) -> Mapped[int | None]:  # noqa: N805
         """The address that was paid, where there is one."""
-        return mapped_column(ForeignKey(f"{cls.coin.symbol}_address.id"), index=True)
+        return mapped_column(ForeignKey(f"{cls.coin.symbol}_address.id"))
 
     @declared_attr
     def network_transaction_id(cls) -> Mapped[int | None]:  # noqa: N805
         """The network transaction that carries it; None for internal ones and for withdrawals that wait."""
-        return mapped_column(ForeignKey(f"{cls.coin.symbol}_network_transaction.id"), index=True)
+        return mapped_column(ForeignKey(f"{cls.coin.symbol}_network_transaction.id"))
 
     @declared_attr
     def answers_id(cls) -> Mapped[int | None]:  # noqa: N805
         """The row that this refund, reversal or renewed deposit answers."""
-        return mapped_column(ForeignKey(f"{cls.coin.symbol}_transaction.id"), index=True)
+        return mapped_column(ForeignKey(f"{cls.coin.symbol}_transaction.id"))
 
     @declared_attr
     def wallet(cls) -> Mapped[GenericWallet]:  # noqa: N805
@@ -139,7 +139,18 @@ class GenericTransaction(HasId, CoinModel):
                 f"kind = '{TransactionKind.DEPOSIT}' AND state <> '{TransactionState.REVERSED}'",
                 unique=True,
             ),
-            Index(f"uq_{name}_idempotency_key", "wallet_id", "idempotency_key", unique=True),
+            # Only what has a value is indexed: a plain transfer, of which there are most, has none of these.
+            _partial_index(
+                f"uq_{name}_idempotency_key",
+                ["wallet_id", "idempotency_key"],
+                "idempotency_key IS NOT NULL",
+                unique=True,
+            ),
+            *(
+                _partial_index(f"ix_{name}_{column}", [column], f"{column} IS NOT NULL")
+                for column in ("address_id", "network_transaction_id", "answers_id")
+            ),
+            _partial_index(f"ix_{name}_deposits", ["wallet_id", "id"], f"kind = '{TransactionKind.DEPOSIT}'"),
             # A withdrawal is refunded once, a deposit reversed once.
             _partial_index(f"uq_{name}_answered", ["answers_id"], _ANSWERED, unique=True),
             _partial_index(f"ix_{name}_queued", ["wallet_id", "id"], _QUEUED),

@@ -123,8 +123,8 @@ class GenericWallet(WalletDirectory):
         """
         session, wallet_id = self._flushed(), self._id()
         orders = []
-        for place, order in enumerate(transfers):
-            with naming_item(place, len(transfers)):
+        with naming_item(len(transfers)) as item:
+            for item.place, order in enumerate(transfers):
                 orders.append(
                     TransferOrder(
                         wallet_id=wallet_id,
