@@ -87,7 +87,11 @@ def trial(tmp_path: Path, url: str) -> Iterator[Trial]:
             yield made
 
 
-STEPS = ["fundrawtransaction", "signrawtransactionwithwallet", "sendrawtransaction"]
+STEPS = [
+    pytest.param("fundrawtransaction", marks=pytest.mark.stress),
+    "signrawtransactionwithwallet",
+    "sendrawtransaction",
+]
 
 
 @pytest.mark.parametrize("method", STEPS)

@@ -31,7 +31,16 @@ def kill_at(trial: Trial, method: str, moment: str) -> None:
     trial.daemon.bury()
 
 
-@pytest.mark.parametrize("method", STEPS)
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param("fundrawtransaction", marks=pytest.mark.stress),
+        pytest.param("lockunspent", marks=pytest.mark.stress),
+        "signrawtransactionwithwallet",
+        pytest.param("testmempoolaccept", marks=pytest.mark.stress),
+        "sendrawtransaction",
+    ],
+)
 def test_withdrawals_are_paid_once_whenever_a_call_sees_the_daemon_die(trial: Trial, method: str) -> None:
     trial.start()
     trial.fund("1", "1", "1", "1", "1")
@@ -41,11 +50,19 @@ def test_withdrawals_are_paid_once_whenever_a_call_sees_the_daemon_die(trial: Tr
     trial.settle()
 
 
-def test_withdrawals_are_paid_once_whenever_the_daemon_dies_at_its_books(trial: Trial) -> None:
+@pytest.mark.parametrize(
+    "moments",
+    [
+        pytest.param(range(0, MOMENTS, 3), id="before transactions", marks=pytest.mark.stress),
+        pytest.param(range(1, MOMENTS, 3), id="before commits"),
+        pytest.param(range(2, MOMENTS, 3), id="after commits", marks=pytest.mark.stress),
+    ],
+)
+def test_withdrawals_are_paid_once_whenever_the_daemon_dies_at_its_books(trial: Trial, moments: range) -> None:
     trial.start()
     trial.fund(*["1"] * 10)
     trial.daemon.stop()
-    for moment in range(MOMENTS):
+    for moment in moments:
         trial.withdraw()
         trial.daemon.start(die_at=moment)
         trial.daemon.bury()

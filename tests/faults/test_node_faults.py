@@ -10,7 +10,14 @@ from fault_proxy import Fault
 from fault_stage import USER, Trial
 
 
-@pytest.mark.parametrize("method", ["fundrawtransaction", "signrawtransactionwithwallet", "sendrawtransaction"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "fundrawtransaction",
+        pytest.param("signrawtransactionwithwallet", marks=pytest.mark.stress),
+        "sendrawtransaction",
+    ],
+)
 def test_node_that_hangs_during_a_call_and_does_it_later_pays_once(trial: Trial, method: str) -> None:
     """What a hanging node was asked is done when it goes on, long after the daemon gave up."""
     trial.start()

@@ -54,8 +54,19 @@ def take_back(trial: Trial, blocks: int, *, died: list[Doubtful], alive: list[Do
     trial.node.sync()
 
 
-@pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
-@pytest.mark.parametrize("blocks", [1, 2, 3, 6, 20])
+@pytest.mark.parametrize(
+    ("blocks", "up"),
+    [
+        (1, True),
+        (2, True),
+        (3, True),
+        (3, False),
+        (6, True),
+        (20, True),
+        (20, False),
+        *(pytest.param(blocks, False, marks=pytest.mark.stress) for blocks in (1, 2, 6)),
+    ],
+)
 def test_reorganisation_takes_what_died_and_nothing_else(trial: Trial, blocks: int, up: bool) -> None:
     trial.start()
     trial.fund("2", "2")
@@ -85,7 +96,7 @@ def test_reorganisation_takes_what_died_and_nothing_else(trial: Trial, blocks: i
 
 
 @pytest.mark.xfail(reason="a broadcast that dies after it was settled is neither built anew nor refunded", strict=True)
-@pytest.mark.parametrize("blocks", [3, 6])
+@pytest.mark.parametrize("blocks", [3, pytest.param(6, marks=pytest.mark.stress)])
 def test_deposit_whose_coin_was_paid_out_already_is_reversed_and_the_payee_paid_from_others(
     trial: Trial, blocks: int
 ) -> None:
