@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import Txid, WalletTransaction
 from cryptoassets_core.coin.registry import Coin
+from cryptoassets_core.event.events import NewEvent, deposit_reversed
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
 from cryptoassets_core.ledger.rowset import rowset
@@ -20,19 +22,26 @@ from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What was done to deposits."""
+
+    #: Ids of the deposits to which something happened, and of the network transaction of each.
+    deposits: Mapping[int, int]
+    #: What has to be told beside how they are now.
+    events: Sequence[NewEvent]
+
+
 def book_deposits(
     session: Session,
     coin: Coin,
     transactions: Mapping[int, WalletTransaction],
     received: Mapping[Txid, Mapping[int, Decimal]],
     owners: Mapping[str, Any],
-) -> dict[int, int]:
-    """Record, credit and reverse the deposits of network transactions, given by their row ids.
-
-    :returns: ids of the deposits to which something happened, and of the network transaction of each.
-    """
+) -> Booked:
+    """Record, credit and reverse the deposits of network transactions, given by their row ids."""
     if not transactions:
-        return {}
+        return Booked({}, [])
     books = coin.wallet_model.books()
     rows = _deposit_rows(session, books, transactions)
     alive = {id_: transaction for id_, transaction in transactions.items() if not transaction.is_dead}
@@ -55,7 +64,8 @@ def book_deposits(
         ],
     )
     dead = {row.id for row in standing if row.network_transaction_id not in alive}
-    for reversal in reverse_deposits(session, books, sorted(dead)):
+    reversals = reverse_deposits(session, books, sorted(dead))
+    for reversal in reversals:
         logger.error(
             "%s deposit %s of %s was taken back by the network: reversed by transaction %s",
             coin.name,
@@ -64,7 +74,23 @@ def book_deposits(
             reversal.id,
         )
     booked = {row.id for row in rows} - known | credited | dead
-    return {row.id: row.network_transaction_id for row in rows if row.id in booked}
+    return Booked(
+        {row.id: row.network_transaction_id for row in rows if row.id in booked},
+        [_reversed(coin, reversal, transactions[reversal.network_transaction_id].txid) for reversal in reversals],
+    )
+
+
+def _reversed(coin: Coin, reversal: Any, txid: Txid) -> NewEvent:
+    return deposit_reversed(
+        coin_name=coin.name,
+        transaction=reversal.answers_id,
+        reversal=reversal.id,
+        network_transaction=reversal.network_transaction_id,
+        txid=txid,
+        account=reversal.sending_account_id,
+        amount=reversal.amount,
+        balance=reversal.sending_balance_after,
+    )
 
 
 def _deposit_rows(session: Session, books: Books, network_transaction_ids: Iterable[int]) -> Sequence[Any]:

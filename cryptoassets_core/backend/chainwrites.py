@@ -22,6 +22,7 @@ from cryptoassets_core.backend.chainevents import dead_broadcasts, transaction_u
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import InvalidAmountError
+from cryptoassets_core.event.events import NewEvent, reorganisation
 from cryptoassets_core.event.outbox import record
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.fee import book_fee
@@ -137,12 +138,14 @@ def apply_transactions(
     booked = book_deposits(session, coin, deposits, received, owners)
     events = [
         event
-        for row_id, event in transaction_updates(session, coin, sorted({*changed, *booked.values()}))
-        if row_id in booked
+        for row_id, event in transaction_updates(session, coin, sorted({*changed, *booked.deposits.values()}))
+        if row_id in booked.deposits
         # A deposit that was taken back is told when that happens, and not at every block from then on.
         or (event.data["network_transaction"] in changed and event.data["state"] != TransactionState.REVERSED)
     ]
+    events.extend(booked.events)
     events.extend(dead_broadcasts(session, coin, died) if died else [])
+    events.extend(_reorganisations(coin, changed.values(), latest))
     record(session, events)
     return len(events)
 
@@ -280,6 +283,23 @@ def _update_network_transactions(
             tracked=true(),
         )
     )
+
+
+def _reorganisations(coin: Coin, changed: Iterable[Known], latest: Mapping[Txid, WalletTransaction]) -> list[NewEvent]:
+    """Tell of the blocks that left the chain with transactions of ours; a backend tells no more than that."""
+    lost = [each for each in changed if each.block_hash and latest[each.txid].block_hash != each.block_hash]
+    if not lost:
+        return []
+    deepest = max(lost, key=lambda each: each.confirmations)
+    logger.warning("%s blocks left the chain, at least %s deep", coin.name, deepest.confirmations)
+    return [
+        reorganisation(
+            coin_name=coin.name,
+            depth=deepest.confirmations,
+            block=str(deepest.block_hash),
+            network_transactions=len({each.txid for each in lost}),
+        )
+    ]
 
 
 def _explain_broadcasts(

@@ -60,6 +60,60 @@ def txupdate(
     )
 
 
+def deposit_reversed(
+    *,
+    coin_name: str,
+    transaction: int,
+    reversal: int,
+    network_transaction: int,
+    txid: str,
+    account: int,
+    amount: Decimal,
+    balance: Decimal,
+) -> NewEvent:
+    """A credited deposit was taken back by the network, and from the account.
+
+    :param transaction: id of the deposit.
+    :param reversal: id of the transaction that took it back.
+    :param account: id of the account that had it.
+    :param amount: whole coins.
+    :param balance: what the account has left, whole coins; perhaps below zero.
+    """
+    return NewEvent(
+        name="deposit_reversed",
+        subject=f"{coin_name}:{transaction}",
+        data={
+            "coin_name": coin_name,
+            "transaction": transaction,
+            "reversal": reversal,
+            "network_transaction": network_transaction,
+            "txid": txid,
+            "account": account,
+            "amount": format_amount(amount),
+            "balance": format_amount(balance),
+        },
+    )
+
+
+def reorganisation(*, coin_name: str, depth: int, block: str, network_transactions: int) -> NewEvent:
+    """Blocks that were followed left the chain, as far as they had transactions of ours.
+
+    :param depth: confirmations that the deepest of these transactions had.
+    :param block: hash of the block it was in.
+    :param network_transactions: how many of them lost their block.
+    """
+    return NewEvent(
+        name="reorganisation",
+        subject=f"{coin_name}:chain",
+        data={
+            "coin_name": coin_name,
+            "depth": depth,
+            "block": block,
+            "network_transactions": network_transactions,
+        },
+    )
+
+
 def withdrawal_failed(
     *, coin_name: str, transaction: int, refund: int, account: int, address: str, amount: Decimal, reason: str
 ) -> NewEvent:

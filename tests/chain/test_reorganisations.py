@@ -36,12 +36,13 @@ def test_double_spent_credit_is_reversed_with_its_own_row_and_event(world: World
     txid = world.net.pay(world.address(), Decimal(1))
     world.step(3)
     world.net.double_spend(txid)
-    assert world.updater.poll() == 1
+    assert world.updater.poll() == 3
     deposit, reversal = world.rows()
     assert (deposit.state, reversal.kind, reversal.answers_id) == ("reversed", "reversal", deposit.id)
     assert (reversal.amount, reversal.sending_account_id) == (1, world.account())
     assert world.balance() == 0
-    told = world.events()[-1]
+    assert [len(world.events(name)) for name in ("deposit_reversed", "reorganisation")] == [1, 1]
+    told = world.events("txupdate")[-1]
     assert (told["transaction"], told["state"], told["credited"]) == (deposit.id, "reversed", False)
     assert told["confirmations"] < 0
     assert world.step(3) == 0
@@ -87,7 +88,7 @@ def test_deposit_that_comes_back_is_credited_again_once(world: World, blocks: in
     for _ in range(2):
         stolen = world.net.double_spend(txid)
         world.step(blocks)
-        assert world.updater.follow() == 0 if blocks else world.updater.poll() == 1
+        assert world.updater.follow() == 0 if blocks else world.updater.poll() == 3
         assert world.balance() == 0
         # Miners take whom they like: now the victim, and not its rival.
         world.net.reorg(4 + blocks, drop=[stolen.rival])
