@@ -19,6 +19,8 @@ from cryptoassets_core.errors import (
     OutcomeUnknownError,
     RecipientRejectedError,
 )
+from cryptoassets_core.tools.broadcastoneshot import interrupt_if_overdue
+from cryptoassets_core.tools.broadcastrows import load_unsettled
 from cryptoassets_core.tools.teller import Teller
 
 
@@ -218,6 +220,20 @@ def test_crash_is_told_once_nobody_can_be_in_the_call_any_more(world: World) -> 
     assert len(world.events("broadcast_interrupted")) == 1
     assert backend.labels == []
     assert world.paid(outside(1)) == [1]
+
+
+def test_two_broadcasters_that_find_it_interrupted_tell_it_once(world: World) -> None:
+    world.funded("5")
+    world.withdraw(outside(1), "1")
+    with pytest.raises(Crash):
+        world.broadcast(backend=OneShotSimnet(world, after=raising(Crash())))
+    world.now += timedelta(hours=1)
+    desk, wallet = world.broadcaster()._desk, world.rows("withdrawal")[0].wallet_id
+    seen = world.run(lambda session: load_unsettled(session, world.tables, wallet))
+    assert seen is not None
+    for _ in range(2):  # both looked before either said so
+        interrupt_if_overdue(desk, seen)
+    assert len(world.events("broadcast_interrupted")) == 1
 
 
 def test_two_broadcasters_at_once_send_once(world: World) -> None:
