@@ -51,7 +51,8 @@ def test_withdrawal_that_was_bundled_and_waits_is_held_too(world: World) -> None
     other = world.withdraw(outside(2), "1", world.funded("2", world.account("bob")))
     world.net.fault("prepare", "refuse")
     assert world.broadcast().count == 0
-    reverse_first_deposit(world)  # what is left pays the other one only
+    reverse_first_deposit(world)
+    world.step(3)  # what is left pays the other one only
     assert world.broadcast().count == 1
     assert (world.row(held).state, world.row(other).state) == ("pending", "broadcasted")
     assert world.paid(outside(1)) == []
