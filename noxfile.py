@@ -46,7 +46,10 @@ def tests(session: nox.Session) -> None:
     """The kernel's tests and every plugin's; arguments after ``--`` go to pytest."""
     install_project(session)
     install_group(session, "test")
-    session.run("pytest", "--numprocesses=2", *session.posargs)
+    # Hundreds of commands and daemons are started: none of them shall compile what the one before has compiled.
+    env = {"PYTHONDONTWRITEBYTECODE": ""}
+    # More workers than the two cores that are there at least: much of the time is spent waiting for daemons and blocks.
+    session.run("pytest", "--numprocesses=4", "--dist=worksteal", *session.posargs, env=env)
 
 
 def install_project(session: nox.Session) -> None:

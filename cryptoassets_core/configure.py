@@ -205,7 +205,9 @@ class Configurator:
         if not isinstance(config, Mapping | None):
             raise ConfigurationError("service.logging: this must be a section as for logging.config.dictConfig")
         try:
-            logging.config.dictConfig(DEFAULT_LOGGING if config is None else {"version": 1, **config})
+            # Left to its default, logging silences every logger that exists, ours among them.
+            settings = {"version": 1, "disable_existing_loggers": False, **(config or {})}
+            logging.config.dictConfig(DEFAULT_LOGGING if config is None else settings)
         except (ValueError, TypeError, AttributeError, ImportError) as error:
             below = error.__cause__
             reason = f" ({below.strerror})" if isinstance(below, OSError) and below.strerror else ""

@@ -13,9 +13,9 @@ from decimal import Decimal
 from queue import Empty
 from typing import Any
 
+import ledger_workers as workers
 import pytest
 from kit import Till, address, processes
-from ledger import workers
 
 from cryptoassets_core.errors import NotEnoughAccountBalance
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
