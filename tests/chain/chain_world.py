@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,8 +30,6 @@ R = TypeVar("R")
 
 #: Whole coins a simulated withdrawal transaction costs.
 FEE = Decimal("0.0001")
-
-logging.getLogger("cryptoassets_core").setLevel(logging.CRITICAL)
 
 
 def make_app(url: str, coin: str, backend: dict[str, object], **settings: object) -> CryptoAssetsApp:
