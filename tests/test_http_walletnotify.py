@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from cryptoassets_core.builtin import HTTP_WALLETNOTIFY
 from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.loading import load_class
-from cryptoassets_core.walletnotify.base import IncomingTransactionRunnable
+from cryptoassets_core.walletnotify.base import NEW_BLOCK, IncomingTransactionRunnable
 from cryptoassets_core.walletnotify.http import HTTPWalletNotifyHandler, HTTPWalletNotifyOptions
 
 TXID = "ab" * 32
@@ -50,6 +50,11 @@ def test_a_txid_is_passed_on_in_lower_case(handler: HTTPWalletNotifyHandler, not
     assert notified == [TXID]
 
 
+def test_a_new_block_is_passed_on_without_its_hash(handler: HTTPWalletNotifyHandler, notified: list[str]) -> None:
+    assert post(handler, f"block={TXID}".encode()).status_code == 200
+    assert notified == [NEW_BLOCK]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -67,6 +72,8 @@ def test_a_txid_is_passed_on_in_lower_case(handler: HTTPWalletNotifyHandler, not
         b"hash=" + TXID.encode(),
         b"txid=" + TXID.encode() + b"&txid=" + b"cd" * 32,
         b"txid=" + TXID.encode() + b"&txid=" + TXID.encode(),
+        b"block=foobar",
+        b"block=" + TXID.encode() + b"&txid=" + TXID.encode(),
         b"&&&===;;;%%%",
         bytes(range(256)),
     ],
@@ -76,7 +83,10 @@ def test_junk_is_answered_400_in_one_sentence_and_passes_nothing_on(
 ) -> None:
     answer = post(handler, body)
     assert answer.status_code == 400
-    assert answer.text in {"Post exactly one form field named txid.\n", "A txid is 64 hexadecimal digits.\n"}
+    assert answer.text in {
+        "Post exactly one form field, named txid or block.\n",
+        "A txid, or a block, is 64 hexadecimal digits.\n",
+    }
     assert notified == []
     (message,) = [record.getMessage() for record in caplog.records if record.name.startswith("cryptoassets_core.")]
     assert message.isprintable()

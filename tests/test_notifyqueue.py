@@ -13,6 +13,7 @@ from kit import txid
 from cryptoassets_core.backend.base import Txid
 from cryptoassets_core.service import notifyqueue
 from cryptoassets_core.service.notifyqueue import BATCH, NotifyQueue
+from cryptoassets_core.walletnotify.base import NEW_BLOCK
 
 
 @contextmanager
@@ -100,6 +101,19 @@ def test_queue_that_was_never_started_can_be_stopped() -> None:
     waiting = NotifyQueue("btc", Worker())
     waiting.stop()
     assert not waiting.is_alive()
+
+
+def test_flood_is_looked_at_in_a_bounded_number_of_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifyqueue, "PAUSE_SECONDS", 60)
+    worker = Worker()
+    with queue(worker, *(txid(number) for number in range(10 * BATCH))) as waiting:
+        eventually(lambda: worker.batches)
+        for number in range(10_000):
+            waiting.put(txid(number))
+        waiting.put(NEW_BLOCK)  # has its place in any flood
+        waiting.stop()
+    assert [len(batch) for batch in worker.batches] == [BATCH]
+    assert waiting.dropped == 0
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -27,7 +27,7 @@ from cryptoassets_core.settings import at
 from cryptoassets_core.tools.broadcast import Broadcaster, wallets_to_broadcast
 from cryptoassets_core.tools.broadcastagain import submit_again
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
-from cryptoassets_core.walletnotify.base import IncomingTransactionRunnable, Notify
+from cryptoassets_core.walletnotify.base import NEW_BLOCK, IncomingTransactionRunnable, Notify
 
 logger = logging.getLogger(__name__)
 
@@ -118,12 +118,15 @@ class CoinWorker:
 
         self._attempt("poll", work)
 
-    def look_at(self, txids: Sequence[Txid]) -> bool:
-        """Look at notified transactions.
+    def look_at(self, notified: Sequence[Txid]) -> bool:
+        """Look at notified transactions, and at the chain if a new block is among them.
 
         :returns: False if that was not possible now.
         """
-        return self._attempt("walletnotify", lambda: self.updater.handle_wallet_notifies(txids))
+        txids = [txid for txid in notified if txid != NEW_BLOCK]
+        if len(txids) < len(notified):
+            self.poll()  # which is due soon in any case, should it fail
+        return not txids or self._attempt("walletnotify", lambda: self.updater.handle_wallet_notifies(txids))
 
     def broadcast(self) -> None:
         """Publish again what the network may have forgotten, and send the withdrawals of each wallet."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from cryptoassets_core.backend.base import Txid
+from cryptoassets_core.walletnotify.base import NEW_BLOCK
 
 logger = logging.getLogger(__name__)
 
@@ -16,12 +17,18 @@ CAPACITY = 10_000
 #: Notifications handled together, in one question to the backend.
 BATCH = 100
 
+#: Pause after each question: a flood costs the backend 2000 look-ups a second, and does not keep it from other work.
+PAUSE_SECONDS = 0.05
+
 #: Pause after the backend could not be asked.
 RETRY_SECONDS = 2.0
 
 
 class NotifyQueue:
-    """Collects notified txids, each once, and hands them to a function in a thread of its own."""
+    """Collects notified txids, each once, and hands them to a function in a thread of its own.
+
+    A new block is one of them, see :py:data:`~cryptoassets_core.walletnotify.base.NEW_BLOCK`.
+    """
 
     def __init__(self, name: str, handle: Callable[[Sequence[Txid]], bool]) -> None:
         """
@@ -54,7 +61,7 @@ class NotifyQueue:
     def put(self, txid: Txid) -> None:
         """Take a notification; returns at once."""
         with self._news:
-            if len(self._waiting) >= CAPACITY and txid not in self._waiting:
+            if len(self._waiting) >= CAPACITY and txid not in self._waiting and txid != NEW_BLOCK:
                 self.dropped += 1
                 return
             self._waiting[txid] = None
@@ -67,6 +74,7 @@ class NotifyQueue:
                 for txid in batch:
                     self.put(txid)
                 self._stopping.wait(RETRY_SECONDS)
+            self._stopping.wait(PAUSE_SECONDS)
 
     def _next_batch(self) -> list[Txid]:
         with self._news:

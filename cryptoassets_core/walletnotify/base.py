@@ -1,6 +1,7 @@
 """The contract of wallet notification: something outside tells that a network transaction may have changed.
 
-A notification is a hint and never a fact. Handlers pass on the transaction id; the kernel asks the backend.
+A notification is a hint and never a fact. Handlers pass on the transaction id, or that there is a new block; the kernel
+asks the backend.
 """
 
 from __future__ import annotations
@@ -8,15 +9,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-if TYPE_CHECKING:
-    from cryptoassets_core.backend.base import Txid
+from cryptoassets_core.backend.base import Txid
 
-#: Takes a txid that looks like one; returns at once, never raises.
-Notify = Callable[["Txid"], None]
+#: Passed in place of a txid: the chain has changed.
+NEW_BLOCK: Final = Txid("new block")
+
+#: Takes a txid that looks like one, or :py:data:`NEW_BLOCK`; returns at once, never raises.
+Notify = Callable[[Txid], None]
 
 
 class WalletNotifyOptions(BaseModel):

@@ -1,4 +1,7 @@
-"""Wallet notification over HTTP: the node runs ``curl --data "txid=%s" http://127.0.0.1:28882/``."""
+"""Wallet notification over HTTP: the node runs ``curl --data "txid=%s" http://127.0.0.1:28882/``.
+
+With ``--data "block=%s"`` it tells of a new block in the same way.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pydantic import Field
 from cryptoassets_core.backend.base import Txid
 from cryptoassets_core.utils.httpserver import BackgroundHTTPServer, plain_app, sentence, shortened
 from cryptoassets_core.walletnotify.base import (
+    NEW_BLOCK,
     IncomingTransactionRunnable,
     Notify,
     WalletNotifyOptions,
@@ -22,7 +26,7 @@ logger = logging.getLogger(__name__)
 #: A notification is some 70 bytes.
 MAX_BODY_BYTES: Final = 4096
 
-_TXID: Final = re.compile(r"[0-9a-fA-F]{64}")
+_HASH: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class HTTPWalletNotifyOptions(WalletNotifyOptions):
@@ -35,7 +39,7 @@ class HTTPWalletNotifyOptions(WalletNotifyOptions):
 
 
 class HTTPWalletNotifyHandler(IncomingTransactionRunnable):
-    """Takes ``POST /`` with the form field ``txid``.
+    """Takes ``POST /`` with the form field ``txid``, or ``block``.
 
     :ivar server: the HTTP server; its ``url`` is where to post.
     """
@@ -58,14 +62,14 @@ class HTTPWalletNotifyHandler(IncomingTransactionRunnable):
         return self.server.is_alive()
 
     def _receive(self) -> Response:
-        txids = request.form.getlist("txid")
-        if len(txids) != 1:
-            logger.warning("HTTP walletnotify refused a request with %s txid fields", len(txids))
-            return sentence("Post exactly one form field named txid.", 400)
-        if not _TXID.fullmatch(txids[0]):
-            logger.warning("HTTP walletnotify refused the txid %s", shortened(txids[0]))
-            return sentence("A txid is 64 hexadecimal digits.", 400)
-        txid = Txid(txids[0].lower())
-        logger.debug("HTTP walletnotify for txid %s", txid)
-        self.notify(txid)
+        hints = [(name, value) for name in ("txid", "block") for value in request.form.getlist(name)]
+        if len(hints) != 1:
+            logger.warning("HTTP walletnotify refused a request with %s hints", len(hints))
+            return sentence("Post exactly one form field, named txid or block.", 400)
+        ((name, value),) = hints
+        if not _HASH.fullmatch(value):
+            logger.warning("HTTP walletnotify refused the %s %s", name, shortened(value))
+            return sentence("A txid, or a block, is 64 hexadecimal digits.", 400)
+        logger.debug("HTTP walletnotify for %s %s", name, value)
+        self.notify(Txid(value.lower()) if name == "txid" else NEW_BLOCK)
         return sentence("OK")

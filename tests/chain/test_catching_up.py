@@ -15,6 +15,7 @@ from cryptoassets_core.backend.transactionupdater import TransactionUpdater
 from cryptoassets_core.errors import BackendError
 from cryptoassets_core.service.coinworker import CoinWorker
 from cryptoassets_core.tools.receivescan import scan
+from cryptoassets_core.walletnotify.base import NEW_BLOCK
 
 
 def forget(world: Books, **values: object) -> None:
@@ -63,6 +64,17 @@ def test_daemon_looks_at_its_start_also_without_a_new_block(world: World) -> Non
     worker.poll()
     assert [row.state for row in world.rows()] == ["incoming"]
     assert told == ["events"]
+
+
+def test_notified_block_is_followed_at_once(world: World) -> None:
+    worker = CoinWorker(
+        world.coin, world.backend, world.app.conflict_resolver, walletnotify=None, on_events=lambda: None
+    )
+    worker.poll()
+    world.net.pay(world.address(), Decimal(1))
+    world.net.mine(3)
+    assert worker.look_at([NEW_BLOCK])
+    assert world.balance() == 1
 
 
 def test_node_that_is_down_loses_nothing(world: World) -> None:
