@@ -8,7 +8,7 @@ import click
 
 from cryptoassets_core.cli import tasks
 from cryptoassets_core.cli.errors import one_sentence
-from cryptoassets_core.cli.main import CONFIG_FILE
+from cryptoassets_core.cli.opening import CONFIG_FILE
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 

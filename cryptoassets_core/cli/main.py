@@ -10,9 +10,8 @@ from cryptoassets_core import __version__
 from cryptoassets_core.cli import reconciling, tasks
 from cryptoassets_core.cli.broadcasts import broadcasts
 from cryptoassets_core.cli.errors import one_sentence
+from cryptoassets_core.cli.opening import COIN, CONFIG_FILE, JSON
 from cryptoassets_core.plugins import Plugins
-
-CONFIG_FILE = click.argument("config_file", metavar="CONFIG")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,7 +69,7 @@ def audit(config_file: str, as_json: bool) -> None:
 
 @cryptoassets.command("reconcile")
 @CONFIG_FILE
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a coin, a line each; amounts are text.")
+@JSON
 def reconcile(config_file: str, as_json: bool) -> None:
     """Hold the books against what the backends hold, to the smallest unit.
 
@@ -83,12 +82,14 @@ def reconcile(config_file: str, as_json: bool) -> None:
 
 @cryptoassets.command("import-wallet")
 @CONFIG_FILE
-@click.argument("coin", metavar="COIN")
+@COIN
 @click.option("--wallet", "wallet_name", metavar="NAME", required=True, help="The wallet, made if need be.")
 @click.option("--account", "account_name", metavar="NAME", required=True, help="Its account, made if need be.")
 @click.option("--yes", is_flag=True, help="Import without asking.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; without --yes it only tells what there is.")
-def import_wallet(config_file: str, coin: str, wallet_name: str, account_name: str, yes: bool, as_json: bool) -> None:
+def import_wallet(
+    config_file: str, coin_name: str, wallet_name: str, account_name: str, yes: bool, as_json: bool
+) -> None:
     """Credit to an account what the backend of COIN holds beyond what the books explain.
 
     That is what its wallet held before the books began, and what it was topped up with past all accounts. It shows the
@@ -97,7 +98,7 @@ def import_wallet(config_file: str, coin: str, wallet_name: str, account_name: s
     with one_sentence():
         reconciling.import_wallet(
             config_file,
-            coin,
+            coin_name,
             reconciling.Target(wallet_name, account_name),
             agreed=yes,
             as_json=as_json,

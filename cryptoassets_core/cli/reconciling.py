@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.app import Subsystem
+from cryptoassets_core.app import CryptoAssetsApp, Subsystem
 from cryptoassets_core.backend.base import CoinBackend
+from cryptoassets_core.cli.opening import coin_with_backend, open_service
+from cryptoassets_core.cli.output import console, json_line
 from cryptoassets_core.coin.registry import Coin
-from cryptoassets_core.configure import Configurator
 from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.models import GenericAccount
 from cryptoassets_core.names import check_name
-from cryptoassets_core.service.main import Service
 from cryptoassets_core.tools.reconcile import reconcile as run_reconcile
 from cryptoassets_core.tools.reconciliation import UNEXPLAINED, Reconciliation
 from cryptoassets_core.tools.walletimport import import_unaccounted_balance, importable
 
 #: How often it is looked again when a backend changes while it is looked at.
 LOOKS = 5
-
-#: Columns of what goes to a file or a pipe: a txid must stay in one piece there, for who searches for it.
-WIDTH_OF_FILES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +41,17 @@ class Target:
 
 def reconcile(config_file: str, *, as_json: bool) -> int:
     """Compare the books of all coins with their backends; returns 0 if all agrees, 1 if not."""
-    service = _service(config_file)
+    service = open_service(config_file, Subsystem.database, Subsystem.backend)
     if not service.workers:
         raise ConfigurationError("coins: no coin has a backend, so there is nothing to compare the books with")
     balanced = True
     for name in service.workers:
-        coin, backend = _coin(service, name)
-        with Console(stderr=True).status(f"Comparing the books of {name} with its backend"):
-            found = _reconcile_at_rest(service, coin, backend)
+        coin, backend = coin_with_backend(service.app, name)
+        with console(err=True).status(f"Comparing the books of {name} with its backend"):
+            found = _reconcile_at_rest(service.app, coin, backend)
         balanced = balanced and found.balanced
         if as_json:
-            click.echo(json.dumps(_as_json(found)))
+            click.echo(json_line(_as_json(found)))
         else:
             _show(found)
     return 0 if balanced else 1
@@ -66,9 +61,9 @@ def import_wallet(config_file: str, symbol: str, target: Target, *, agreed: bool
     """Import what the backend of one coin holds beyond the books, after asking."""
     check_name(target.wallet, "a wallet's name")
     check_name(target.account, "an account's name")
-    service = _service(config_file)
-    coin, backend = _coin(service, symbol)
-    amount = importable(_reconcile_at_rest(service, coin, backend))
+    service = open_service(config_file, Subsystem.database, Subsystem.backend)
+    coin, backend = coin_with_backend(service.app, symbol)
+    amount = importable(_reconcile_at_rest(service.app, coin, backend))
     imported: int | None = None
     if amount and (agreed or (not as_json and _ask(amount, symbol, target))):
 
@@ -79,7 +74,7 @@ def import_wallet(config_file: str, symbol: str, target: Target, *, agreed: bool
 
         imported = service.app.conflict_resolver.run(work)
     if as_json:
-        click.echo(json.dumps({"coin": symbol, **asdict(target), "amount": f"{amount:f}", "transaction": imported}))
+        click.echo(json_line({"coin": symbol, **asdict(target), "amount": amount, "transaction": imported}))
     elif not amount:
         click.echo(f"The books explain all that the {symbol} backend holds; there is nothing to import.")
     else:
@@ -94,66 +89,45 @@ def _ask(amount: Decimal, symbol: str, target: Target) -> bool:
     return click.confirm("Import them?")
 
 
-def _service(config_file: str) -> Service:
-    service = Service(
-        Configurator.prepare_yaml_file(config_file), [Subsystem.database, Subsystem.backend], logging=False
-    )
-    service.app.check_tables()
-    return service
-
-
-def _coin(service: Service, name: str) -> tuple[Coin, CoinBackend]:
-    """Return a coin and its backend, which is there and serves the right network."""
-    coin = service.app.coins.get(name)
-    if coin.backend is None:
-        raise ConfigurationError(f"coins.{name}: it has no backend to look at; configure one")
-    coin.backend.check()
-    return coin, coin.backend
-
-
-def _reconcile_at_rest(service: Service, coin: Coin, backend: CoinBackend) -> Reconciliation:
+def _reconcile_at_rest(app: CryptoAssetsApp, coin: Coin, backend: CoinBackend) -> Reconciliation:
     for _ in range(LOOKS - 1):
-        found = _reconcile(service, coin, backend)
+        found = _reconcile(app, coin, backend)
         if found.balanced or not found.moved:
             return found
-    return _reconcile(service, coin, backend)
+    return _reconcile(app, coin, backend)
 
 
-def _reconcile(service: Service, coin: Coin, backend: CoinBackend) -> Reconciliation:
+def _reconcile(app: CryptoAssetsApp, coin: Coin, backend: CoinBackend) -> Reconciliation:
     # Anew each time: a session sees the books as they were when it began.
-    with service.app.open_readonly_session() as session:
+    with app.open_readonly_session() as session:
         return run_reconcile(session, coin, backend)
 
 
 def _as_json(found: Reconciliation) -> dict[str, Any]:
-    derived = {
+    return asdict(found) | {
         "expected": found.expected,
         "difference": found.difference,
         "unexplained": found.unexplained,
         "balanced": found.balanced,
     }
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(found) | derived, default=lambda value: f"{value:f}"))
-    return plain
 
 
 def _show(found: Reconciliation) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH_OF_FILES
+    printer = console()
     sums = Table("", f"{found.coin.upper()}", title=f"The books of {found.coin} and its backend", title_justify="left")
     sums.columns[1].justify = "right"
     for words, amount in _sums(found):
         sums.add_row(words, f"{amount:f}")
-    console.print(sums)
+    printer.print(sums)
     if found.differences:
         named = Table("network transaction", "what", found.coin.upper(), "why", show_lines=True)
         named.columns[0].overflow = named.columns[3].overflow = "fold"
         named.columns[2].justify = "right"
         for each in found.differences:
             named.add_row(each.txid, each.cause.value, f"{each.amount:+f}", each.message)
-        console.print(named)
+        printer.print(named)
     for sentence in _sentences(found):
-        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+        printer.print(sentence, highlight=False, soft_wrap=True, markup=False)
 
 
 def _sums(found: Reconciliation) -> list[tuple[str, Decimal]]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from dataclasses import asdict
 from typing import Any
 
 import click
-from rich.console import Console
 
 from cryptoassets_core.app import Subsystem
+from cryptoassets_core.cli.opening import open_service
+from cryptoassets_core.cli.output import console, json_line
 from cryptoassets_core.configure import Configurator
 from cryptoassets_core.database import shown
 from cryptoassets_core.service.main import DAEMON_SUBSYSTEMS, Service
@@ -21,14 +20,14 @@ from cryptoassets_core.tools.audit import audit as run_audit
 
 def initialize_database(config_file: str) -> None:
     """Create the tables of all configured coins."""
-    service = Service(_read(config_file), [Subsystem.database], logging=False)
+    service = open_service(config_file, tables=False)
     service.initialize_db()
     click.echo(f"The tables of {_coins(service)} are ready in {shown(_engine(service))}.")
 
 
 def run_daemon(config_file: str) -> int:
     """Run the helper daemon until SIGTERM or Ctrl-C; returns its exit code."""
-    service = Service(_read(config_file), DAEMON_SUBSYSTEMS, daemon=True)
+    service = Service(Configurator.prepare_yaml_file(config_file), DAEMON_SUBSYSTEMS, daemon=True)
     code = service.start()
     if service.left_behind is not None:
         # The interpreter would wait for the threads that were just given up.
@@ -39,20 +38,19 @@ def run_daemon(config_file: str) -> int:
 
 def scan_received(config_file: str) -> None:
     """Look through everything the backends know for missed deposits."""
-    service = Service(_read(config_file), [Subsystem.database, Subsystem.backend], logging=False)
+    service = open_service(config_file, Subsystem.database, Subsystem.backend)
     updates = service.scan_received()
     click.echo(f"Rescanned {_coins(service)}: {updates} updates.")
 
 
 def audit(config_file: str, *, as_json: bool) -> int:
     """Check every rule of the books; returns 0 if all is well, 1 if not."""
-    service = Service(_read(config_file), [Subsystem.database], logging=False)
-    service.app.check_tables()
+    service = open_service(config_file)
     found = 0
-    console = Console(stderr=True)  # what goes to stdout may be read by a program
+    progress = console(err=True)  # what goes to stdout may be read by a program
     with service.app.open_readonly_session() as session:
         for name, coin in service.app.coins.all():
-            with console.status(f"Auditing the books of {name}"):
+            with progress.status(f"Auditing the books of {name}"):
                 for finding in run_audit(session, coin):
                     found += 1
                     click.echo(_audit_line(finding, as_json=as_json))
@@ -63,12 +61,8 @@ def audit(config_file: str, *, as_json: bool) -> int:
 
 def _audit_line(finding: Finding, *, as_json: bool) -> str:
     if as_json:
-        return json.dumps(asdict(finding))
+        return json_line(finding)
     return f"{finding.table} {finding.row_id}: {finding.rule}: {finding.message}"
-
-
-def _read(config_file: str) -> dict[str, Any]:
-    return Configurator.prepare_yaml_file(config_file)
 
 
 def _coins(service: Service) -> str:
