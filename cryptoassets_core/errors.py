@@ -59,6 +59,10 @@ class InvalidNameError(CryptoAssetsError, ValueError):
     """A name or label that cannot be stored or shown safely."""
 
 
+class PaymentUriError(CryptoAssetsError, ValueError):
+    """A payment link that cannot be paid as it asks to be."""
+
+
 class BadAddress(CryptoAssetsError, ValueError):
     """The string is not an address that this coin and network can pay."""
 

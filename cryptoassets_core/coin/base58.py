@@ -14,7 +14,16 @@ from cryptoassets_core.coin.redact import hidden, shown
 from cryptoassets_core.errors import BadAddress
 
 ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_DIGITS: Final = {character: digit for digit, character in enumerate(ALPHABET)}
+
+#: Marks a byte that is no digit.
+_NO_DIGIT: Final = 0xFF
+
+#: The digit that each byte stands for, for bytes.translate(): the whole text at once, not character by character.
+_DIGITS: Final = bytes(ALPHABET.find(chr(byte)) & _NO_DIGIT for byte in range(256))
+
+#: So many digits fit a machine word, and 58 to the power of that: long numbers are slow, so they change seldom.
+_CHUNK: Final = 10
+_CHUNK_BASE: Final = 58**_CHUNK
 
 #: Decoding takes time that grows with the square of the length; everything that is passed around is shorter than this.
 MAX_LENGTH: Final = 112
@@ -57,12 +66,11 @@ def decode_base58check(text: str) -> Base58Data:
     """
     if len(text) > MAX_LENGTH:
         raise BadAddress(hidden(text), f"is too long for Base58Check, which has at most {MAX_LENGTH} characters here")
-    number = 0
-    try:
-        for character in text:
-            number = number * 58 + _DIGITS[character]
-    except KeyError:
-        raise BadAddress(shown(text), _why_not_base58(text)) from None
+    # What is not ASCII becomes a byte that is no digit.
+    digits = text.encode("ascii", "replace").translate(_DIGITS)
+    if _NO_DIGIT in digits:
+        raise BadAddress(shown(text), _why_not_base58(text, digits.index(_NO_DIGIT)))
+    number = _number(digits)
     zeros = len(text) - len(text.lstrip(ALPHABET[0]))
     data = b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
     if len(data) <= _CHECKSUM_LENGTH:
@@ -77,9 +85,20 @@ def _checksum(data: bytes) -> bytes:
     return hashlib.sha256(hashlib.sha256(data).digest()).digest()[:_CHECKSUM_LENGTH]
 
 
-def _why_not_base58(text: str) -> str:
-    position, character = next((at, c) for at, c in enumerate(text, 1) if c not in _DIGITS)
+def _number(digits: bytes) -> int:
+    """Return what digits to the base of 58 come to."""
+    number = 0
+    first = len(digits) % _CHUNK
+    for start in range(first - _CHUNK if first else 0, len(digits), _CHUNK):
+        part = 0
+        for digit in digits[max(start, 0) : start + _CHUNK]:
+            part = part * 58 + digit
+        number = number * _CHUNK_BASE + part
+    return number
+
+
+def _why_not_base58(text: str, at: int) -> str:
     return (
-        f"has {character!a} at position {position}, which no Base58 text has: "
+        f"has {text[at]!a} at position {at + 1}, which no Base58 text has: "
         "its letters and digits leave out 0, I, O and l"
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptoassets_core.coin.redact import shown
@@ -14,7 +15,15 @@ from cryptoassets_core.errors import BadAddress
 
 #: The alphabet of the data part (BIP173).
 CHARSET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_VALUES: Final = {character: value for value, character in enumerate(CHARSET)}
+
+#: Marks a byte that is no character of the data part.
+_NO_VALUE: Final = 0xFF
+
+#: The value of each byte, for bytes.translate(): the whole text at once instead of character by character.
+_VALUES: Final = bytes(CHARSET.find(chr(byte)) & _NO_VALUE for byte in range(256))
+
+#: The digits that int() reads to the base 32 in place of the values, likewise.
+_DIGITS_32: Final = b"0123456789abcdefghijklmnopqrstuv"
 
 #: BIP173; within it the checksum finds any four wrong characters.
 MAX_LENGTH: Final = 90
@@ -62,7 +71,7 @@ def encode_segwit(hrp: str, version: int, program: bytes) -> str:
     _check_program(f"{hrp}1…", version, program)
     values = [version, *_regroup(program, 8, 5)]
     target = _BECH32 if version == 0 else _BECH32M
-    remainder = _polymod([*_expand(hrp), *values, 0, 0, 0, 0, 0, 0]) ^ target
+    remainder = _polymod(_begun(hrp), [*values, 0, 0, 0, 0, 0, 0]) ^ target
     checksum = [remainder >> 5 * (5 - index) & 31 for index in range(_CHECKSUM_LENGTH)]
     text = f"{hrp}1{''.join(CHARSET[value] for value in values + checksum)}"
     if len(text) > MAX_LENGTH:
@@ -91,8 +100,9 @@ def decode_segwit(hrp: str, text: str) -> WitnessProgram:
 
 def find_hrp(text: str) -> str | None:
     """Return the human-readable part if it is bech32 or bech32m of any network or purpose, else None."""
-    hrp = text.rpartition("1")[0].lower()
-    if not _is_hrp(hrp):
+    hrp, _, data = text.rpartition("1")
+    hrp = hrp.lower()
+    if len(data) < _CHECKSUM_LENGTH or not _is_hrp(hrp):
         return None
     try:
         return hrp if _decode(hrp, text)[1] in (_BECH32, _BECH32M) else None
@@ -100,7 +110,7 @@ def find_hrp(text: str) -> str | None:
         return None
 
 
-def _decode(hrp: str, text: str) -> tuple[list[int], int]:
+def _decode(hrp: str, text: str) -> tuple[bytes, int]:
     """Return the values between the human-readable part and the checksum, and what the checksum comes to."""
     if len(text) > MAX_LENGTH:
         raise BadAddress(f"{hrp}1…", f"is too long: an address has at most {MAX_LENGTH} characters (BIP173)")
@@ -113,16 +123,15 @@ def _decode(hrp: str, text: str) -> tuple[list[int], int]:
         # Else the Kelvin sign would pass for a k: it is what str.lower() makes of it.
         raise BadAddress(text, "has characters that are not ASCII; some look just like letters and are none")
     data = lower[len(hrp) + 1 :]
-    try:
-        values = [_VALUES[character] for character in data]
-    except KeyError:
-        position, character = next((at, c) for at, c in enumerate(data, len(hrp) + 2) if c not in _VALUES)
+    values = data.encode("ascii").translate(_VALUES)
+    if _NO_VALUE in values:
+        at = values.index(_NO_VALUE)
         raise BadAddress(
-            text, f"has {character!a} at position {position}, which no segwit address has after '{hrp}1'"
-        ) from None
+            text, f"has {data[at]!a} at position {len(hrp) + 2 + at}, which no segwit address has after '{hrp}1'"
+        )
     if len(values) < _CHECKSUM_LENGTH:
         raise BadAddress(text, "is too short for an address: its checksum is not complete")
-    return values[:-_CHECKSUM_LENGTH], _polymod([*_expand(hrp), *values])
+    return values[:-_CHECKSUM_LENGTH], _polymod(_begun(hrp), values)
 
 
 def _is_hrp(hrp: str) -> bool:
@@ -140,14 +149,14 @@ def _check_program(address: str, version: int, program: bytes) -> None:
         raise BadAddress(address, f"has a witness program of {len(program)} bytes; version 0 has 20 or 32 (BIP141)")
 
 
-def _expand(hrp: str) -> list[int]:
-    """Spread the human-readable part so that its case bits count in the checksum too (BIP173)."""
+@lru_cache(maxsize=64)
+def _begun(hrp: str) -> int:
+    """Return the remainder after the human-readable part, spread so that its case bits count too (BIP173)."""
     codes = hrp.encode("ascii")
-    return [code >> 5 for code in codes] + [0] + [code & 31 for code in codes]
+    return _polymod(1, [code >> 5 for code in codes] + [0] + [code & 31 for code in codes])
 
 
-def _polymod(values: Iterable[int]) -> int:
-    remainder = 1
+def _polymod(remainder: int, values: Iterable[int]) -> int:
     for value in values:
         remainder = (remainder & 0x1FFFFFF) << 5 ^ value ^ _TABLE[remainder >> 25]
     return remainder
@@ -162,11 +171,9 @@ def _regroup(values: Iterable[int], width: int, new_width: int) -> Iterable[int]
     return ((number >> shift) & (1 << new_width) - 1 for shift in range(bits - new_width, -1, -new_width))
 
 
-def _regroup_exactly(text: str, values: list[int]) -> bytes:
+def _regroup_exactly(text: str, values: bytes) -> bytes:
     """Turn groups of five bits into bytes; what fills up the last group must be short and zero (BIP173)."""
-    number = 0
-    for value in values:
-        number = number << 5 | value
+    number = int(values.translate(_DIGITS_32.ljust(256)), 32) if values else 0
     length, padding = divmod(len(values) * 5, 8)
     if padding > 4 or number & (1 << padding) - 1:
         raise BadAddress(text, "does not end in whole bytes: its last characters are not what was meant")

@@ -47,8 +47,10 @@ class CoinDescription:
     dust: Decimal
     #: Blocks before the coins of a block reward may be spent, and so credited.
     coinbase_maturity: int = 100
-    #: Scheme of payment links (BIP21).
+    #: Scheme of payment links (BIP21), lower case.
     uri_scheme: str
+    #: Dotted names by which older configuration files call the models module.
+    legacy_models: tuple[str, ...] = ()
 
     @property
     def minor_unit(self) -> Decimal:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from cryptoassets_core.coin.description import AddressRules, CoinDescription, Network
 from cryptoassets_core.coin.redact import shown
+from cryptoassets_core.coin.uri import PaymentRequest, build_uri, parse_uri
 from cryptoassets_core.coin.validate import AddressValidator, canonical_address
 from cryptoassets_core.errors import BadAddress, ConfigurationError
 from cryptoassets_core.loading import load_class
@@ -186,6 +188,25 @@ class Coin:
         except BadAddress:
             return False
         return True
+
+    def uri(
+        self, address: str, amount: Decimal | None = None, label: str | None = None, message: str | None = None
+    ) -> str:
+        """Write a payment link (BIP21), for a QR code for example.
+
+        :param amount: whole coins; None leaves it to the payer.
+        :raises BadAddress: it is no address of this coin's network.
+        :raises InvalidAmountError: the amount could not move money.
+        :raises InvalidNameError: label or message cannot be shown on a line.
+        """
+        return build_uri(self.description, PaymentRequest(self.canonical_address(address), amount, label, message))
+
+    def parse_uri(self, uri: str) -> PaymentRequest:
+        """Read a payment link (BIP21).
+
+        :raises PaymentUriError: it is malformed, of another coin or network, or requires what is not understood.
+        """
+        return parse_uri(self.description, uri, self.canonical_address)
 
 
 class CoinRegistry:

@@ -101,14 +101,17 @@ def _canonical_segwit(text: str, rules: AddressRules) -> str:
 
 
 def _canonical_base58(text: str, rules: AddressRules) -> str:
-    foreign_hrp = bech32.find_hrp(text)
-    if foreign_hrp is not None:
+    try:
+        if len(text) > LONGEST_BASE58_ADDRESS:
+            raise BadAddress(hidden(text), f"is too long: {_expected(rules)}")
+        found = base58.decode_base58check(text)
+    except BadAddress as error:
+        foreign_hrp = bech32.find_hrp(text)
+        if foreign_hrp is None:
+            raise
         raise BadAddress(
             shown(text), f"begins with '{foreign_hrp}1', which is another network or coin: {_expected(rules)}"
-        )
-    if len(text) > LONGEST_BASE58_ADDRESS:
-        raise BadAddress(hidden(text), f"is too long: {_expected(rules)}")
-    found = base58.decode_base58check(text)
+        ) from error
     if len(found.payload) != _HASH_LENGTH:
         raise BadAddress(text, f"holds {len(found.payload)} bytes, but an address holds a hash of {_HASH_LENGTH}")
     for versions in (rules.p2pkh, rules.p2sh):

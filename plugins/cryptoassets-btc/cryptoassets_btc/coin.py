@@ -10,6 +10,7 @@ BITCOIN = CoinDescription(
     symbol="btc",
     title="Bitcoin",
     models="cryptoassets_btc.models",
+    legacy_models=("cryptoassets.core.coin.bitcoin.models",),
     networks={
         "main": AddressRules(p2pkh=(0x00,), p2sh=(0x05,), bech32_hrp="bc"),
         "test": AddressRules(p2pkh=(0x6F,), p2sh=(0xC4,), bech32_hrp="tb"),

@@ -10,6 +10,7 @@ LITECOIN = CoinDescription(
     symbol="ltc",
     title="Litecoin",
     models="cryptoassets_ltc.models",
+    legacy_models=("cryptoassets.core.coin.litecoin.models",),
     networks={
         # The second byte of p2sh is the older form, which is the same as Bitcoin's ("3...", on test networks "2...").
         "main": AddressRules(p2pkh=(0x30,), p2sh=(0x32, 0x05), bech32_hrp="ltc"),
