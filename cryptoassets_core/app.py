@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Engine, MetaData, inspect
 from sqlalchemy.orm import Session
 
+from cryptoassets_core import lease
 from cryptoassets_core.coin.registry import CoinRegistry
 from cryptoassets_core.database import READ_ONLY, opening, shown
 from cryptoassets_core.errors import ConfigurationError, DatabaseNotInitializedError
@@ -174,4 +175,4 @@ class CryptoAssetsApp:
         return self.engine
 
     def _metadata(self) -> list[MetaData]:
-        return [coin.wallet_model.metadata for _, coin in self.coins.all()] + [outbox.metadata]
+        return [coin.wallet_model.metadata for _, coin in self.coins.all()] + [outbox.metadata, lease.metadata]

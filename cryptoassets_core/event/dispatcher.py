@@ -33,10 +33,19 @@ class EventDispatcher:
     """Runs the deliveries of a daemon."""
 
     def __init__(
-        self, conflict_resolver: ConflictResolver, sinks: Sequence[EventSink], *, clock: Clock = utc_now
+        self,
+        conflict_resolver: ConflictResolver,
+        sinks: Sequence[EventSink],
+        *,
+        leads: Callable[[], bool] = lambda: True,
+        clock: Clock = utc_now,
     ) -> None:
+        """
+        :param leads: tells whether this process delivers now, and not another one.
+        """
         self._resolver = conflict_resolver
         self._sinks = list(sinks)
+        self._leads = leads
         self._clock = clock
         self._stopping = threading.Event()
         self._news = {sink.name: threading.Event() for sink in self._sinks}
@@ -76,7 +85,7 @@ class EventDispatcher:
         while not self._stopping.is_set():
             news.clear()
             try:
-                progress = self.deliver_due(sink)
+                progress = self._leads() and self.deliver_due(sink)
                 self._all_well(sink)
             except CannotResolveDatabaseConflict:
                 progress = True  # somebody else was busy with the same rows; look again
@@ -116,7 +125,7 @@ class EventDispatcher:
         failed: tuple[outbox.Delivery, str] | None = None
         deadline = time.monotonic() + RECORD_SECONDS
         for delivery in due:
-            if self._stopping.is_set() or time.monotonic() > deadline:
+            if self._stopping.is_set() or not self._leads() or time.monotonic() > deadline:
                 break
             try:
                 sink.deliver(delivery.event)

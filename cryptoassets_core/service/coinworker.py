@@ -118,6 +118,17 @@ class CoinWorker:
 
         self._attempt("poll", work)
 
+    def stand_by(self) -> None:
+        """Another daemon leads: what it does meanwhile is to be caught up with when this one does."""
+        self._caught_up = False
+
+        def work() -> int:
+            self._backend.check()
+            return 0
+
+        self._attempt("stand by", work)
+        self._all_well("poll", "broadcast")
+
     def look_at(self, notified: Sequence[Txid]) -> bool:
         """Look at notified transactions, and at the chain if a new block is among them.
 

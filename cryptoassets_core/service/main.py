@@ -6,11 +6,13 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from cryptoassets_core import __version__
@@ -20,6 +22,7 @@ from cryptoassets_core.configure import Configurator
 from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.event.dispatcher import EventDispatcher
 from cryptoassets_core.service.coinworker import CoinWorker
+from cryptoassets_core.service.leadership import Leadership
 from cryptoassets_core.service.status.server import StatusServer
 from cryptoassets_core.settings import at
 from cryptoassets_core.tools.receivescan import scan
@@ -36,6 +39,9 @@ MONITOR_SECONDS = 1.0
 #: How long work that is under way may take to end when the daemon stops.
 STOP_SECONDS = 40.0
 
+#: What one of several daemons leads in, beside each coin.
+EVENT_DELIVERY = "event delivery"
+
 #: What the daemon runs.
 DAEMON_SUBSYSTEMS = tuple(Subsystem)
 
@@ -51,6 +57,7 @@ class Service:
     :ivar app: the app it runs.
     :ivar scheduler: runs the timed jobs; plugins may add theirs.
     :ivar workers: what runs for each coin, by acronym.
+    :ivar leadership: tells in what this daemon leads, and who does in the rest.
     """
 
     def __init__(
@@ -78,7 +85,11 @@ class Service:
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         self.scheduler.add_listener(self._on_job_end, EVENT_JOB_ERROR | EVENT_JOB_EXECUTED)
-        self.dispatcher = EventDispatcher(self.app.conflict_resolver, self.app.event_handler_registry.get_all())
+        self.dispatcher = EventDispatcher(
+            self.app.conflict_resolver,
+            self.app.event_handler_registry.get_all(),
+            leads=lambda: self.leadership.leads(EVENT_DELIVERY),
+        )
         self.workers = {
             name: CoinWorker(
                 coin,
@@ -90,6 +101,9 @@ class Service:
             for name, coin in self.app.coins.all()
             if coin.backend is not None
         }
+        self.leadership = Leadership(
+            self.app.conflict_resolver, [*self.workers, EVENT_DELIVERY], on_gain=self._on_leadership
+        )
         self.status_server: StatusServer | None = None
         #: Which component was busy for too long when the daemon stopped, None if none was.
         self.left_behind: str | None = None
@@ -143,8 +157,9 @@ class Service:
         # First what opens ports: they may be in use, and nothing has begun then.
         self.start_status_server()
         self.setup_incoming_notifications()
-        self.dispatcher.start()
         self._add_jobs()
+        self.leadership.start()
+        self.dispatcher.start()
         self.scheduler.start()
 
     def start_status_server(self) -> None:
@@ -170,12 +185,34 @@ class Service:
 
     def _add_jobs(self) -> None:
         now = utc_now()
-        for name, worker in self.workers.items():
+        for name in self.workers:
             for job, work, seconds in (
-                ("poll", worker.poll, self.app.service_settings.poll_period),
-                ("broadcast", worker.broadcast, self.broadcast_period),
+                ("poll", self._poll, self.app.service_settings.poll_period),
+                ("broadcast", self._broadcast, self.broadcast_period),
             ):
-                self.scheduler.add_job(work, "interval", seconds=seconds, id=f"{name}-{job}", next_run_time=now)
+                self.scheduler.add_job(
+                    work, "interval", args=[name], seconds=seconds, id=f"{name}-{job}", next_run_time=now
+                )
+
+    def _poll(self, name: str) -> None:
+        worker = self.workers[name]
+        if self.leadership.leads(name):
+            worker.poll()
+        else:
+            worker.stand_by()
+
+    def _broadcast(self, name: str) -> None:
+        if self.leadership.leads(name):
+            self.workers[name].broadcast()
+
+    def _on_leadership(self, name: str) -> None:
+        """Begin at once where this daemon leads now, and not when the next period is over."""
+        if name == EVENT_DELIVERY:
+            self.dispatcher.wake()
+            return
+        with suppress(JobLookupError):  # the daemon is stopping
+            for job in ("poll", "broadcast"):
+                self.scheduler.modify_job(f"{name}-{job}", next_run_time=utc_now())
 
     def _on_job_end(self, event: JobExecutionEvent) -> None:
         """Keep book of jobs that raised; the scheduler logs them and runs them again."""
@@ -191,7 +228,8 @@ class Service:
     def problems(self) -> list[str]:
         """Return what is wrong beside the coins, a sentence each."""
         sinks = [f"event sink {name}: {problem}" for name, problem in self.dispatcher.problems().items()]
-        return [*self._job_problems.copy().values(), *sinks]
+        leases = [f"leadership: {problem}" for problem in [self.leadership.problem()] if problem is not None]
+        return [*self._job_problems.copy().values(), *sinks, *leases]
 
     def run_thread_monitor(self) -> bool:
         """Wait until told to stop.
@@ -219,6 +257,7 @@ class Service:
         alive = {name: living for worker in self.workers.values() for name, living in worker.components().items()}
         alive["event dispatcher"] = self.dispatcher.is_alive()
         alive["scheduler"] = self.scheduler.running
+        alive["leadership"] = self.leadership.is_alive()
         if self.status_server is not None:
             alive["status server"] = self.status_server.is_alive()
         return alive
@@ -252,6 +291,8 @@ class Service:
         if self.scheduler.running:
             yield "scheduler", self.scheduler.shutdown
         yield "event dispatcher", self.dispatcher.stop
+        # When nothing is under way any more.
+        yield "leadership", self.leadership.stop
         if self.status_server is not None:
             yield "status server", self.status_server.stop
         yield "plugins", lambda: self.app.plugins.call("cryptoassets_service_shutdown", service=self)
