@@ -18,6 +18,23 @@ class NewEvent:
     data: dict[str, object]
 
 
+def _event(name: str, subject: str, **facts: object) -> NewEvent:
+    """Make an event; amounts become text in fixed notation."""
+    data = {key: format_amount(fact) if isinstance(fact, Decimal) else fact for key, fact in facts.items()}
+    return NewEvent(name, subject, data)
+
+
+def _of_transaction(name: str, *, coin_name: str, transaction: int, **facts: object) -> NewEvent:
+    """Make an event about one deposit or withdrawal."""
+    return _event(name, f"{coin_name}:{transaction}", coin_name=coin_name, transaction=transaction, **facts)
+
+
+def _of_broadcast(name: str, *, coin_name: str, network_transaction: int, **facts: object) -> NewEvent:
+    """Make an event about what carries withdrawals."""
+    subject = f"{coin_name}:broadcast:{network_transaction}"
+    return _event(name, subject, coin_name=coin_name, network_transaction=network_transaction, **facts)
+
+
 def txupdate(
     *,
     coin_name: str,
@@ -42,21 +59,18 @@ def txupdate(
     :param credited: the deposit is credited, or the withdrawal is as deep in the chain as a deposit would have to be.
     :param extra: more about the coin, at least ``confirmations``; negative ones mean a conflict with the chain.
     """
-    return NewEvent(
-        name="txupdate",
-        subject=f"{coin_name}:{transaction}",
-        data={
-            "coin_name": coin_name,
-            "transaction": transaction,
-            "network_transaction": network_transaction,
-            "transaction_type": transaction_type,
-            "txid": txid,
-            "account": account,
-            "address": address,
-            "amount": format_amount(amount),
-            "credited": credited,
-            **extra,
-        },
+    return _of_transaction(
+        "txupdate",
+        coin_name=coin_name,
+        transaction=transaction,
+        network_transaction=network_transaction,
+        transaction_type=transaction_type,
+        txid=txid,
+        account=account,
+        address=address,
+        amount=amount,
+        credited=credited,
+        **extra,
     )
 
 
@@ -79,19 +93,16 @@ def deposit_reversed(
     :param amount: whole coins.
     :param balance: what the account has left, whole coins; perhaps below zero.
     """
-    return NewEvent(
-        name="deposit_reversed",
-        subject=f"{coin_name}:{transaction}",
-        data={
-            "coin_name": coin_name,
-            "transaction": transaction,
-            "reversal": reversal,
-            "network_transaction": network_transaction,
-            "txid": txid,
-            "account": account,
-            "amount": format_amount(amount),
-            "balance": format_amount(balance),
-        },
+    return _of_transaction(
+        "deposit_reversed",
+        coin_name=coin_name,
+        transaction=transaction,
+        reversal=reversal,
+        network_transaction=network_transaction,
+        txid=txid,
+        account=account,
+        amount=amount,
+        balance=balance,
     )
 
 
@@ -102,15 +113,13 @@ def reorganisation(*, coin_name: str, depth: int, block: str, network_transactio
     :param block: hash of the block it was in.
     :param network_transactions: how many of them lost their block.
     """
-    return NewEvent(
-        name="reorganisation",
-        subject=f"{coin_name}:chain",
-        data={
-            "coin_name": coin_name,
-            "depth": depth,
-            "block": block,
-            "network_transactions": network_transactions,
-        },
+    return _event(
+        "reorganisation",
+        f"{coin_name}:chain",
+        coin_name=coin_name,
+        depth=depth,
+        block=block,
+        network_transactions=network_transactions,
     )
 
 
@@ -124,18 +133,15 @@ def withdrawal_failed(
     :param account: id of the account that has the coins back.
     :param amount: whole coins.
     """
-    return NewEvent(
-        name="withdrawal_failed",
-        subject=f"{coin_name}:{transaction}",
-        data={
-            "coin_name": coin_name,
-            "transaction": transaction,
-            "refund": refund,
-            "account": account,
-            "address": address,
-            "amount": format_amount(amount),
-            "reason": reason,
-        },
+    return _of_transaction(
+        "withdrawal_failed",
+        coin_name=coin_name,
+        transaction=transaction,
+        refund=refund,
+        account=account,
+        address=address,
+        amount=amount,
+        reason=reason,
     )
 
 
@@ -148,16 +154,13 @@ def withdrawal_waiting(
     :param withdrawals: how many it carries.
     :param amount: what they add up to, whole coins.
     """
-    return NewEvent(
-        name="withdrawal_waiting",
-        subject=_broadcast(coin_name, network_transaction),
-        data={
-            "coin_name": coin_name,
-            "network_transaction": network_transaction,
-            "withdrawals": withdrawals,
-            "amount": format_amount(amount),
-            "reason": reason,
-        },
+    return _of_broadcast(
+        "withdrawal_waiting",
+        coin_name=coin_name,
+        network_transaction=network_transaction,
+        withdrawals=withdrawals,
+        amount=amount,
+        reason=reason,
     )
 
 
@@ -170,17 +173,14 @@ def broadcast_interrupted(
     :param withdrawals: how many it carries.
     :param amount: what they add up to, whole coins.
     """
-    return NewEvent(
-        name="broadcast_interrupted",
-        subject=_broadcast(coin_name, network_transaction),
-        data={
-            "coin_name": coin_name,
-            "network_transaction": network_transaction,
-            "label": label,
-            "withdrawals": withdrawals,
-            "amount": format_amount(amount),
-            "reason": reason,
-        },
+    return _of_broadcast(
+        "broadcast_interrupted",
+        coin_name=coin_name,
+        network_transaction=network_transaction,
+        label=label,
+        withdrawals=withdrawals,
+        amount=amount,
+        reason=reason,
     )
 
 
@@ -193,19 +193,12 @@ def broadcast_dead(
     :param withdrawals: how many it carries.
     :param amount: what they add up to, whole coins.
     """
-    return NewEvent(
-        name="broadcast_dead",
-        subject=_broadcast(coin_name, network_transaction),
-        data={
-            "coin_name": coin_name,
-            "network_transaction": network_transaction,
-            "txid": txid,
-            "withdrawals": withdrawals,
-            "amount": format_amount(amount),
-            "reason": reason,
-        },
+    return _of_broadcast(
+        "broadcast_dead",
+        coin_name=coin_name,
+        network_transaction=network_transaction,
+        txid=txid,
+        withdrawals=withdrawals,
+        amount=amount,
+        reason=reason,
     )
-
-
-def _broadcast(coin_name: str, network_transaction: int) -> str:
-    return f"{coin_name}:broadcast:{network_transaction}"
