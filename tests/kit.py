@@ -104,10 +104,12 @@ class PaperBackend(TwoStepBackend):
         signed = txid((sorted(recipients.items()), len(self.prepared), id(self)))
         return PreparedTransaction(signed, "00", self.fee, (Outpoint(signed, 0),))
 
-    def submit(self, prepared: PreparedTransaction) -> None:
+    def submit(self, prepared: PreparedTransaction) -> Txid:
         if self.submit_error is not None:
             raise self.submit_error
-        self.submitted.append(prepared.txid)
+        published = prepared.txid or txid(prepared.inputs)
+        self.submitted.append(published)
+        return published
 
     def hold(self, prepared: PreparedTransaction) -> None:
         pass

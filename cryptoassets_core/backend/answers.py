@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from cryptoassets_core.amounts import MAX_MINOR_UNITS, to_minor_units
-from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, SentTransaction
+from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, SentTransaction, Txid
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import BackendError, InvalidAmountError
 
@@ -45,7 +45,7 @@ def checked_prepared(answer: Any, coin: Coin) -> PreparedTransaction:
     """
     if not isinstance(answer, PreparedTransaction):
         raise _nonsense("prepare", f"a {type(answer).__name__} in place of a transaction")
-    if not is_txid(answer.txid):
+    if answer.txid is not None and not is_txid(answer.txid):
         raise _nonsense("prepare", "something that is no txid")
     if not _is_raw(answer.raw):
         raise _nonsense("prepare", "a transaction without its bytes")
@@ -54,6 +54,16 @@ def checked_prepared(answer: Any, coin: Coin) -> PreparedTransaction:
     if not is_fee(answer.fee, coin):
         raise _nonsense("prepare", "an impossible fee")
     return answer
+
+
+def checked_submitted(answer: Any) -> Txid:
+    """Return the txid of a submitted transaction.
+
+    :raises BackendError: it is none.
+    """
+    if not is_txid(answer):
+        raise _nonsense("submit", "something that is no txid")
+    return Txid(answer)
 
 
 def checked_sent(answer: Any, coin: Coin) -> SentTransaction:

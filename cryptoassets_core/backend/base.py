@@ -90,7 +90,8 @@ class ChainChanges:
 class PreparedTransaction:
     """A network transaction that is signed and not published."""
 
-    txid: Txid
+    #: None if it is known only once it is published, as where a hosted service signs last.
+    txid: Txid | None
     #: Serialised and signed, hexadecimal.
     raw: str
     #: Whole coins.
@@ -177,7 +178,10 @@ class TwoStepBackend(CoinBackend):
 
     @abstractmethod
     def prepare(self, recipients: Mapping[str, Decimal]) -> PreparedTransaction:
-        """Build and sign a transaction, and keep its inputs from being used by another one.
+        """Build and sign a transaction, and change nothing: whoever dies after this call leaves no coins reserved.
+
+        The next one may choose the same coins until :py:meth:`hold` is called, so the kernel stores what is prepared
+        first, refuses to store two that spend the same, and then holds it.
 
         :param recipients: whole coins for each address; never empty.
         :raises InsufficientHotWalletFunds: the wallet cannot pay it now.
@@ -185,19 +189,26 @@ class TwoStepBackend(CoinBackend):
         """
 
     @abstractmethod
-    def submit(self, prepared: PreparedTransaction) -> None:
+    def submit(self, prepared: PreparedTransaction) -> Txid:
         """Publish; returning means that the network knows it. Publishing again is harmless and succeeds.
 
-        :raises BroadcastDeadError: it is proved that it never confirms.
+        What was lost on the way is found again by submitting the same transaction: where the network or a service does
+        not recognise it by itself, look for the transaction that spends its inputs and makes its payments.
+
+        :returns: under which txid the network knows it, which may differ from the prepared one.
+        :raises BroadcastDeadError: it is proved that it never confirms, under any txid.
         """
 
     @abstractmethod
     def hold(self, prepared: PreparedTransaction) -> None:
-        """Reserve the inputs of a stored transaction again, after the backend may have forgotten; idempotent."""
+        """Reserve the inputs of a stored transaction, also after the backend has forgotten; idempotent.
+
+        Inputs that are spent by now, by the transaction itself too, are passed over.
+        """
 
     @abstractmethod
     def release(self, prepared: PreparedTransaction) -> None:
-        """Give back the inputs of a transaction that was never submitted and never will be; idempotent."""
+        """Give back the inputs of a transaction that is dead; idempotent."""
 
 
 class OneShotBackend(CoinBackend):

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.backend.answers import asking
+from cryptoassets_core.backend.answers import asking, checked_submitted
 from cryptoassets_core.backend.base import TwoStepBackend
 from cryptoassets_core.backend.chainevents import dead_broadcasts, transaction_updates
 from cryptoassets_core.clock import Clock, utc_now
@@ -51,7 +51,7 @@ def submit_again(
             continue
         try:
             with asking("submit"):
-                backend.submit(prepared)
+                txid = checked_submitted(backend.submit(prepared))
         except BackendUnavailableError:
             break  # the next round asks again, for all of them
         except BroadcastDeadError as error:
@@ -60,7 +60,7 @@ def submit_again(
             logger.warning("%s broadcast %s is not accepted again: %s", coin.name, row.id, error)
             again.note(row.id, attempts=row.attempts + 1, reason=str(error))
         else:
-            again.note(row.id, attempts=0, reason=None)
+            again.note(row.id, attempts=0, reason=None, txid=txid)
             done += 1
     return done
 

@@ -157,9 +157,29 @@ def _unsettled(books: Books, wallet_id: int) -> ColumnElement[bool]:
     )
 
 
+def signed_broadcasts(session: Session, books: Books, *, unsent: bool) -> dict[int, PreparedTransaction]:
+    """Return what is signed for any wallet of the coin and may not be spent in the backend's eyes, by broadcast.
+
+    :param unsent: leave out what was sent and is unconfirmed. The backend knows that, unless it was exchanged for
+        another one or set back.
+    """
+    network = books.network_transaction
+    broadcasts = network.c.transaction_type == NetworkTransactionType.BROADCAST
+    wanted = [and_(broadcasts, network.c.closed_at.is_(None))]
+    if not unsent:
+        sent = network.c.state == NetworkTransactionState.LIVE
+        wanted.append(and_(broadcasts, network.c.tracked, sent, network.c.confirmations < 1))
+    signed = {}
+    for condition in wanted:  # one look for each index
+        for row in session.execute(select(network).where(condition, network.c.raw.is_not(None))):
+            signed[row.id] = stored_transaction(row)
+    return {id_: prepared for id_, prepared in signed.items() if prepared is not None}
+
+
 def stored_transaction(row: Any) -> PreparedTransaction | None:
     """Return what a row of network transactions holds signed; None if nothing is signed or stored."""
     if row.raw is None:
         return None
     inputs = tuple(Outpoint(Txid(txid), vout) for txid, vout in json.loads(row.inputs))
-    return PreparedTransaction(txid=Txid(row.txid), raw=row.raw, fee=row.fee, inputs=inputs)
+    txid = None if row.txid is None else Txid(row.txid)
+    return PreparedTransaction(txid=txid, raw=row.raw, fee=row.fee, inputs=inputs)

@@ -1,20 +1,46 @@
-"""Broadcasting in two steps: sign and store, then publish the stored bytes until the network knows them."""
+"""Broadcasting in two steps: sign and store, then publish the stored bytes until the network knows them.
+
+Signing reserves no coins, so that whoever is killed before the store leaves none reserved. From signing to the store
+somebody else may have the same coins signed, for another wallet or in another daemon. So what spends coins of another
+stored transaction is not stored, one at a time, and what is stored is held in the backend before anything is signed.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.backend.answers import asking, checked_prepared
+from cryptoassets_core.backend.answers import asking, checked_prepared, checked_submitted
 from cryptoassets_core.backend.base import PreparedTransaction, TwoStepBackend
-from cryptoassets_core.errors import BackendError, BroadcastDeadError, RecipientRejectedError
+from cryptoassets_core.backend.chainwrites import take_turn
+from cryptoassets_core.errors import (
+    BackendError,
+    BackendUnavailableError,
+    BroadcastDeadError,
+    RecipientRejectedError,
+)
 from cryptoassets_core.ledger.states import NetworkTransactionState
 from cryptoassets_core.tools.broadcastdesk import NOTHING, BroadcastResult, Desk
-from cryptoassets_core.tools.broadcastrows import UnsettledBroadcast, move_broadcast, payments_of, release_held
+from cryptoassets_core.tools.broadcastrows import (
+    UnsettledBroadcast,
+    move_broadcast,
+    payments_of,
+    release_held,
+    signed_broadcasts,
+)
 
 logger = logging.getLogger(__name__)
+
+
+class _CoinsTakenError(Exception):
+    """What was signed spends coins of other broadcasts, given by their ids."""
+
+    def __init__(self, rivals: dict[int, PreparedTransaction]) -> None:
+        super().__init__(rivals)
+        self.rivals = rivals
 
 
 class TwoStep:
@@ -30,11 +56,13 @@ class TwoStep:
         :returns: what was handed to the network, which may be nothing; None if there is no more to do now.
         """
         try:
-            prepared = self._resume(broadcast.prepared) if broadcast.prepared else self._sign(broadcast)
+            prepared = broadcast.prepared or self._sign(broadcast)
             if prepared is None:
                 return NOTHING
+            # Each time: the daemon may have restarted and forgotten whose coins these are.
+            self._hold([prepared])
             with asking("submit"):
-                self._backend.submit(prepared)
+                txid = checked_submitted(self._backend.submit(prepared))
         except BroadcastDeadError as error:
             self._rebuild(broadcast, error)
             return None
@@ -43,19 +71,20 @@ class TwoStep:
             return None
         settled = self._desk.run(
             lambda session: self._desk.settle(
-                session, broadcast.id, NetworkTransactionState.PREPARED, txid=prepared.txid, fee=prepared.fee
+                session, broadcast.id, NetworkTransactionState.PREPARED, txid=txid, fee=prepared.fee
             )
         )
         return BroadcastResult(1, prepared.fee) if settled else NOTHING
 
-    def _resume(self, prepared: PreparedTransaction) -> PreparedTransaction:
-        # The daemon may have restarted and forgotten whose coins these are.
+    def _hold(self, stored: Iterable[PreparedTransaction]) -> None:
         with asking("hold"):
-            self._backend.hold(prepared)
-        return prepared
+            for prepared in stored:
+                self._backend.hold(prepared)
 
     def _sign(self, broadcast: UnsettledBroadcast) -> PreparedTransaction | None:
         """Have a broadcast signed and store it; None if its withdrawals have changed, and it must be looked at anew."""
+        unsent = self._desk.run(lambda session: signed_broadcasts(session, self._desk.books, unsent=True))
+        self._hold(unsent.values())
         try:
             with asking("prepare"):
                 prepared = checked_prepared(self._backend.prepare(broadcast.recipients), self._desk.coin)
@@ -64,16 +93,28 @@ class TwoStep:
             if not self._desk.leave_out(broadcast, error):
                 raise
             return None
-        # If the store raises it may still have been committed, so the inputs stay reserved then.
-        if self._desk.run(lambda session: self._store(session, broadcast, prepared)):
+        try:
+            stored = self._desk.run(lambda session: self._store(session, broadcast, prepared))
+        except _CoinsTakenError as error:
+            self._hold(error.rivals.values())
+            raise BackendUnavailableError(
+                f"it was signed with coins that broadcasts {sorted(error.rivals)} spend; other coins are tried next"
+            ) from None
+        if stored:
             return prepared
         logger.info("%s broadcast %s changed while it was signed", self._desk.coin.name, broadcast.id)
-        with asking("release"):
-            self._backend.release(prepared)
         return None
 
     def _store(self, session: Session, broadcast: UnsettledBroadcast, prepared: PreparedTransaction) -> bool:
         books = self._desk.books
+        take_turn(session, books)  # or two at once would not see that they spend the same coins
+        rivals = {
+            id_: signed
+            for id_, signed in signed_broadcasts(session, books, unsent=False).items()
+            if id_ != broadcast.id and not set(signed.inputs).isdisjoint(prepared.inputs)
+        }
+        if rivals:
+            raise _CoinsTakenError(rivals)
         release_held(session, books, broadcast.id)
         # Nothing can be cancelled from here on, and what was cancelled while the backend signed must not be paid.
         if payments_of(session, books, broadcast.id) != broadcast.payments:

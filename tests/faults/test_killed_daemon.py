@@ -70,7 +70,6 @@ def test_withdrawals_are_paid_once_whenever_the_daemon_dies_at_its_books(trial: 
     trial.settle()
 
 
-@pytest.mark.xfail(reason="a coin stays locked in the node that was locked for what was never stored", strict=True)
 def test_only_coin_is_not_lost_to_a_daemon_that_died_while_it_signed(trial: Trial) -> None:
     trial.start()
     trial.fund("1")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from cryptoassets_bitcoind import answers, faults, listing
 from cryptoassets_bitcoind.capabilities import Capabilities, detect_capabilities
 from cryptoassets_bitcoind.endpoint import Endpoint
-from cryptoassets_bitcoind.locks import lock_again, unlock
+from cryptoassets_bitcoind.locks import lock, unlock
 from cryptoassets_bitcoind.options import BitcoindOptions
 from cryptoassets_bitcoind.preparation import FeePolicy, Preparation
 from cryptoassets_bitcoind.publication import Publication
@@ -50,8 +49,6 @@ class BitcoindBackend(TwoStepBackend):
         self.rpc = RpcClient(Endpoint.parse(options.url.get_secret_value()), timeout=options.timeout)
         self._policy = self._fee_policy()
         self._capabilities: Capabilities | None = None
-        # One preparation at a time, or two of them choose the same coins.
-        self._preparing = threading.Lock()
 
     def check(self) -> None:
         """See that the daemon is the right one, synchronised, and has a wallet.
@@ -120,26 +117,26 @@ class BitcoindBackend(TwoStepBackend):
         return trusted - self._young_deposits(confirmations)
 
     def prepare(self, recipients: Mapping[str, Decimal]) -> PreparedTransaction:
-        """Build and sign a transaction, with its inputs locked in the daemon's wallet."""
+        """Build and sign a transaction; its inputs stay free until they are held."""
         if not recipients:
             raise ValueError("prepare needs at least one recipient")
         preparation = Preparation(
             rpc=self.rpc, capabilities=self.capabilities, policy=self._policy, decimals=self.coin.decimals
         )
-        with self._preparing:
-            return preparation.prepare(recipients)
+        return preparation.prepare(recipients)
 
-    def submit(self, prepared: PreparedTransaction) -> None:
+    def submit(self, prepared: PreparedTransaction) -> Txid:
         """Publish, or find out that it is published.
 
         :raises BroadcastDeadError: a confirmed transaction spends one of its inputs and pays something else.
         :raises OutcomeUnknownError: it is refused now, or the answer was lost; submit it again later.
         """
-        Publication(rpc=self.rpc, capabilities=self.capabilities, decimals=self.coin.decimals).submit(prepared)
+        publication = Publication(rpc=self.rpc, capabilities=self.capabilities, decimals=self.coin.decimals)
+        return publication.submit(prepared)
 
     def hold(self, prepared: PreparedTransaction) -> None:
-        """Lock the inputs that a restart of the daemon unlocked; spent ones are passed over."""
-        lock_again(self.rpc, prepared.inputs)
+        """Lock the inputs in the daemon's wallet; those that are locked already or spent are passed over."""
+        lock(self.rpc, prepared.inputs)
 
     def release(self, prepared: PreparedTransaction) -> None:
         """Unlock the inputs."""

@@ -18,15 +18,7 @@ from cryptoassets_core.errors import BackendRejectedError
 logger = logging.getLogger(__name__)
 
 
-def lock_all(rpc: RpcClient, inputs: Iterable[Outpoint]) -> None:
-    """Lock outputs that are all free, or none of them.
-
-    :raises BackendRejectedError: one of them is locked or spent by now.
-    """
-    rpc.call("lockunspent", False, [_named(outpoint) for outpoint in inputs])
-
-
-def lock_again(rpc: RpcClient, inputs: Iterable[Outpoint]) -> None:
+def lock(rpc: RpcClient, inputs: Iterable[Outpoint]) -> None:
     """Lock the outputs that are not locked; spent ones are left alone."""
     locked = {
         Outpoint(answers.txid(row.get("txid"), "a locked txid"), answers.integer(row.get("vout"), "a locked vout"))

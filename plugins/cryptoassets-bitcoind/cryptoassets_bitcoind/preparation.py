@@ -1,22 +1,19 @@
 """Building and signing a withdrawal without publishing it.
 
 The daemon chooses the coins and the fee; what it made is decoded and compared with what was asked before anybody relies
-on it. Its coins are locked by a call of their own and not by ``fundrawtransaction``: when that slow call's answer is
-lost, nothing must stay locked that nobody remembers.
+on it. No coins are locked by any of this: when an answer is lost, or the kernel is killed before it has stored what was
+signed, nothing must stay locked that nobody remembers.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from cryptoassets_bitcoind import answers, faults
 from cryptoassets_bitcoind.capabilities import Capabilities
-from cryptoassets_bitcoind.locks import lock_all, unlock
 from cryptoassets_bitcoind.recipients import Payments, build, check_recipients, find_dust, is_dust
 from cryptoassets_bitcoind.rpc import RpcClient
 from cryptoassets_core.backend.base import Outpoint, PreparedTransaction
@@ -24,12 +21,9 @@ from cryptoassets_core.errors import (
     BackendError,
     BackendRejectedError,
     BackendUnavailableError,
-    CryptoAssetsError,
     InsufficientHotWalletFunds,
     OutcomeUnknownError,
 )
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +64,7 @@ class Preparation:
         """Build, sign and check; see :py:meth:`cryptoassets_core.backend.base.TwoStepBackend.prepare`."""
         try:
             payments = check_recipients(self.rpc, recipients, decimals=self.decimals)
-            funded = self._fund(recipients)
-            with self._locked(funded.inputs):
-                return self._sign(funded, payments)
+            return self._sign(self._fund(recipients), payments)
         except OutcomeUnknownError as error:
             # Nothing is published by any of these calls, so nothing is in doubt.
             raise BackendUnavailableError(f"{error}, which harms nothing: no transaction was published") from None
@@ -107,32 +99,6 @@ class Preparation:
                 f"the daemon at {self.rpc.endpoint} cannot estimate a fee yet; wait, or set fee_rate of the backend"
             )
         return error
-
-    @contextmanager
-    def _locked(self, inputs: tuple[Outpoint, ...]) -> Iterator[None]:
-        """Keep the inputs from other transactions, and give them back on any failure."""
-        try:
-            try:
-                lock_all(self.rpc, inputs)
-            except BackendRejectedError:
-                # Not ours to unlock: somebody else was faster.
-                raise
-            except BackendError:
-                self._give_back(inputs)
-                raise
-        except BackendRejectedError as error:
-            raise BackendUnavailableError(f"another user of the wallet took the same coins just now: {error}") from None
-        try:
-            yield
-        except BaseException:
-            self._give_back(inputs)
-            raise
-
-    def _give_back(self, inputs: tuple[Outpoint, ...]) -> None:
-        try:
-            unlock(self.rpc, inputs)
-        except CryptoAssetsError as error:
-            logger.warning("coins stay locked until the daemon restarts or lockunspent is called: %s", error)
 
     def _sign(self, funded: _Funded, payments: Payments) -> PreparedTransaction:
         try:

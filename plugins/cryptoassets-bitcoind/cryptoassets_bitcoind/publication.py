@@ -32,6 +32,13 @@ class _Seen:
     raw: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Death:
+    """Why a transaction can never confirm."""
+
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
     """One daemon's way of publishing."""
@@ -40,43 +47,49 @@ class Publication:
     capabilities: Capabilities
     decimals: int
 
-    def submit(self, prepared: PreparedTransaction) -> None:
+    def submit(self, prepared: PreparedTransaction) -> Txid:
         """Publish; see :py:meth:`cryptoassets_core.backend.base.TwoStepBackend.submit`."""
+        ours = prepared.txid
+        if ours is None:
+            raise BackendRejectedError(
+                "the transaction has no txid yet: another backend prepared it; configure that one"
+            )
         # No fee limit here: it was applied before the transaction was stored, and what is stored must go out.
         no_limit: object = Decimal(0) if self.capabilities.is_modern else True
         try:
             txid = self.rpc.call("sendrawtransaction", prepared.raw, no_limit)
         except BackendRejectedError as error:
             if error.code == faults.ALREADY_IN_CHAIN:
-                return
+                return ours
             if error.code not in {faults.VERIFY_ERROR, faults.VERIFY_REJECTED}:
                 raise
-            self._judge(prepared, error)
-            return
-        if txid != prepared.txid:
-            raise BackendError(
-                f"the daemon published {txid!r:.80} instead of {prepared.txid}; look at both before going on"
-            )
+            return self._judge(prepared, ours, error)
+        if txid != ours:
+            raise BackendError(f"the daemon published {txid!r:.80} instead of {ours}; look at both before going on")
+        return ours
 
-    def _judge(self, prepared: PreparedTransaction, refusal: BackendRejectedError) -> None:
-        """Return if the refused transaction is in the chain, and raise what is known otherwise."""
-        ours = self._look_up([prepared.txid])[0]
+    def _judge(self, prepared: PreparedTransaction, txid: Txid, refusal: BackendRejectedError) -> Txid:
+        """Return under which id the refused transaction is in the chain, and raise what is known otherwise."""
+        ours = self._look_up([txid])[0]
         if ours is not None and ours.confirmations > 0:
-            return
-        reason = self._cause_of_death(prepared) if ours is None or ours.confirmations < 0 else None
-        if reason is not None:
-            raise BroadcastDeadError(f"transaction {prepared.txid} can never confirm: {reason}", code=refusal.code)
-        raise OutcomeUnknownError(
-            f"transaction {prepared.txid} is not accepted now and must be submitted again: {refusal}"
-        )
+            return txid
+        if ours is None or ours.confirmations < 0:
+            end = self._find_end(prepared)
+            if isinstance(end, _Death):
+                raise BroadcastDeadError(f"transaction {txid} can never confirm: {end.reason}", code=refusal.code)
+            if end is not None:
+                logger.warning("transaction %s was confirmed under the other id %s", txid, end)
+                return end
+        raise OutcomeUnknownError(f"transaction {txid} is not accepted now and must be submitted again: {refusal}")
 
-    def _cause_of_death(self, prepared: PreparedTransaction) -> str | None:
+    def _find_end(self, prepared: PreparedTransaction) -> Txid | _Death | None:
+        """Find out under which other id it is in the chain, or what keeps it out for good; None if neither is."""
         parents = self._look_up([outpoint.txid for outpoint in prepared.inputs])
         for outpoint, parent in zip(prepared.inputs, parents, strict=True):
             if parent is None or parent.confirmations == 0 or not self._is_spent_in_chain(outpoint):
                 continue
             if parent.confirmations < 0:
-                return f"its input {outpoint.txid}:{outpoint.vout} is in conflict with the chain"
+                return _Death(f"its input {outpoint.txid}:{outpoint.vout} is in conflict with the chain")
             spender = self._find_spender(outpoint, parent)
             if spender is None:
                 logger.error(
@@ -85,11 +98,8 @@ class Publication:
                 )  # fmt: skip
                 continue
             if self._pays_the_same(spender, prepared):
-                raise OutcomeUnknownError(
-                    f"transaction {prepared.txid} was confirmed under the other id {spender}: its payments are made, "
-                    "and must not be made again"
-                )
-            return f"its input {outpoint.txid}:{outpoint.vout} was spent by {spender}"
+                return spender
+            return _Death(f"its input {outpoint.txid}:{outpoint.vout} was spent by {spender}")
         return None
 
     def _is_spent_in_chain(self, outpoint: Outpoint) -> bool:

@@ -100,18 +100,18 @@ class SimnetBackend(TwoStepBackend):
             return file.facts.to_coins(wallet.balance_minor(db, file.facts, confirmations))
 
     def prepare(self, recipients: Mapping[str, Decimal]) -> PreparedTransaction:
-        """Choose coins and lock them."""
+        """Choose coins, which stay free until they are held."""
         with self._answering("prepare") as file, file.write() as db:
             return wallet.prepare(db, file.facts, recipients, fee_minor=self._fee_minor)
 
-    def submit(self, prepared: PreparedTransaction) -> None:
+    def submit(self, prepared: PreparedTransaction) -> Txid:
         """Put the transaction into the mempool.
 
         :raises BroadcastDeadError: a rival for its coins is in a block.
         :raises OutcomeUnknownError: something that is in no block keeps it out; submit it again later.
         """
         with self._answering("submit") as file, file.write() as db:
-            wallet.submit(db, file.facts, prepared)
+            return wallet.submit(db, file.facts, prepared)
 
     def hold(self, prepared: PreparedTransaction) -> None:
         """Lock the inputs again where they are free."""

@@ -68,7 +68,7 @@ def _mature_height(facts: ChainFacts, tip_height: int) -> int:
 def prepare(
     db: sqlite3.Connection, facts: ChainFacts, recipients: Mapping[str, Decimal], *, fee_minor: int
 ) -> PreparedTransaction:
-    """Choose coins, pay the recipients, bring the rest back to the wallet, and lock what was chosen.
+    """Choose coins, pay the recipients, and bring the rest back to the wallet.
 
     :raises RecipientRejectedError: one payment can never be sent.
     :raises InsufficientHotWalletFunds: the coins that may be spent now are too few.
@@ -82,9 +82,7 @@ def prepare(
         outputs.append(Output(new_address(db, facts, "change", change=True), selection.change_minor))
     fee_minor = selection.total_minor - sum(output.amount_minor for output in outputs)
     draft = Draft(inputs=selection.coins, outputs=tuple(outputs), fee_minor=fee_minor)
-    prepared = PreparedTransaction(draft.txid(facts), draft.serialise().hex(), facts.to_coins(fee_minor), draft.inputs)
-    hold(db, prepared)
-    return prepared
+    return PreparedTransaction(draft.txid(facts), draft.serialise().hex(), facts.to_coins(fee_minor), draft.inputs)
 
 
 def _payment(facts: ChainFacts, address: str, amount: Decimal) -> Output:
@@ -179,7 +177,7 @@ def forget_locks(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM lock WHERE holder NOT IN (SELECT txid FROM tx)")
 
 
-def submit(db: sqlite3.Connection, facts: ChainFacts, prepared: PreparedTransaction) -> None:
+def submit(db: sqlite3.Connection, facts: ChainFacts, prepared: PreparedTransaction) -> Txid:
     """Publish a prepared transaction; one that the mempool or the chain has is published.
 
     :raises BroadcastDeadError: a rival for one of its inputs, or of an ancestor's, is in a block.
@@ -187,17 +185,19 @@ def submit(db: sqlite3.Connection, facts: ChainFacts, prepared: PreparedTransact
     :raises BackendRejectedError: it is no transaction of this chain.
     """
     draft = _parse(facts, prepared)
-    row = transactions.state_of(db, prepared.txid)
+    txid = draft.txid(facts)
+    row = transactions.state_of(db, txid)
     if row is not None and row["state"] in ("mempool", "mined"):
-        return
+        return txid
     if row is not None and row["state"] == "conflicted":
-        raise _dead(prepared.txid)
-    doubts = [doubt for spent in draft.inputs if (doubt := _doubt(db, prepared.txid, spent)) is not None]
+        raise _dead(txid)
+    doubts = [doubt for spent in draft.inputs if (doubt := _doubt(db, txid, spent)) is not None]
     if doubts:
         raise doubts[0]
     if row is None:
         transactions.insert(db, facts, draft)
-    transactions.accept(db, prepared.txid)
+    transactions.accept(db, txid)
+    return txid
 
 
 def _parse(facts: ChainFacts, prepared: PreparedTransaction) -> Draft:

@@ -84,13 +84,14 @@ def test_a_lost_answer_hides_a_refusal_too(simnet: Simnet, backend: SimnetBacken
         backend.prepare({CUSTOMER: Decimal(1)})
 
 
-def test_a_prepare_whose_answer_is_lost_keeps_its_coins_until_the_node_restarts(
+def test_a_hold_whose_answer_is_lost_keeps_its_coins_until_the_node_restarts(
     simnet: Simnet, backend: SimnetBackend
 ) -> None:
     simnet.fund(Decimal(1))
-    simnet.fault("prepare", "timeout-after")
+    prepared = backend.prepare({CUSTOMER: Decimal("0.1")})
+    simnet.fault("hold", "timeout-after")
     with pytest.raises(OutcomeUnknownError):
-        backend.prepare({CUSTOMER: Decimal("0.1")})
+        backend.hold(prepared)
     with pytest.raises(InsufficientHotWalletFunds):
         backend.prepare({CUSTOMER: Decimal("0.1")})
     simnet.forget_locks()

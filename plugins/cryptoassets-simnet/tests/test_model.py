@@ -213,6 +213,7 @@ class Network(RuleBasedStateMachine):
             assert not kept & set(prepared.inputs), "a coin that is held was chosen again"
             for spent in prepared.inputs:
                 self._check_spendable(spent.txid)
+            self.backend.hold(prepared)
             self.prepared.append(prepared)
 
     def _check_spendable(self, txid: Txid) -> None:

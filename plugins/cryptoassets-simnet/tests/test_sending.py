@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cryptoassets_core.backend.base import PreparedTransaction
 from cryptoassets_core.coin.description import CoinDescription
 from cryptoassets_core.coin.validate import encode_base58check, encode_segwit
 from cryptoassets_core.errors import (
@@ -52,10 +53,22 @@ def test_a_withdrawal_to_an_own_address_is_received(simnet: Simnet, backend: Sim
     assert (seen.fee, seen.sent) == (FEE, Decimal("0.3"))
 
 
-def test_prepared_transactions_never_share_a_coin(simnet: Simnet, backend: SimnetBackend) -> None:
-    simnet.fund(Decimal(1))
+def held(backend: SimnetBackend, amount: str) -> PreparedTransaction:
+    prepared = backend.prepare({CUSTOMER: Decimal(amount)})
+    backend.hold(prepared)
+    return prepared
+
+
+def test_preparing_reserves_nothing(simnet: Simnet, backend: SimnetBackend) -> None:
     simnet.fund(Decimal(1))
     first, second = (backend.prepare({CUSTOMER: Decimal("0.1")}) for _ in range(2))
+    assert first.inputs == second.inputs
+
+
+def test_held_transactions_never_share_a_coin(simnet: Simnet, backend: SimnetBackend) -> None:
+    simnet.fund(Decimal(1))
+    simnet.fund(Decimal(1))
+    first, second = (held(backend, "0.1") for _ in range(2))
     assert not set(first.inputs) & set(second.inputs)
     with pytest.raises(InsufficientHotWalletFunds, match=r"can spend 0\.00000000 BTC now"):
         backend.prepare({CUSTOMER: Decimal("0.1")})
@@ -66,9 +79,9 @@ def test_prepared_transactions_never_share_a_coin(simnet: Simnet, backend: Simne
 
 def test_release_gives_back_only_its_own_coins(simnet: Simnet, backend: SimnetBackend) -> None:
     simnet.fund(Decimal(1))
-    forgotten = backend.prepare({CUSTOMER: Decimal("0.1")})
+    forgotten = held(backend, "0.1")
     simnet.forget_locks()
-    newer = backend.prepare({CUSTOMER: Decimal("0.2")})
+    newer = held(backend, "0.2")
     assert newer.inputs == forgotten.inputs
     backend.hold(forgotten)
     backend.release(forgotten)
@@ -78,7 +91,7 @@ def test_release_gives_back_only_its_own_coins(simnet: Simnet, backend: SimnetBa
 
 def test_hold_reserves_again_what_a_restart_forgot(simnet: Simnet, backend: SimnetBackend) -> None:
     simnet.fund(Decimal(1))
-    stored = backend.prepare({CUSTOMER: Decimal("0.1")})
+    stored = held(backend, "0.1")
     simnet.forget_locks()
     backend.hold(stored)
     backend.hold(stored)
