@@ -3,8 +3,6 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["cryptoassets_core.testing.pytest_plugin"]
-
 # A busy machine is no fault of the code: nothing here fails for being slow, except what hangs.
 settings.register_profile("untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")

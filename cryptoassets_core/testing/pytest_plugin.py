@@ -1,18 +1,30 @@
-"""Fixtures for tests of the kernel, of plugins and of applications."""
+"""The pytest plugin ``cryptoassets``: fixtures for tests of the kernel, of plugins and of applications.
+
+pytest loads it wherever the kernel is installed, so it imports nothing before a fixture is used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from cryptoassets_core.testing.postgres import PostgresServer, server_path
-from cryptoassets_core.testing.requirements import require
+if TYPE_CHECKING:
+    from cryptoassets_core.testing.postgres import PostgresServer
+
+# The suites' assertions tell what they compared, like those of a test module.
+pytest.register_assert_rewrite(
+    *(f"cryptoassets_core.testing.{module}" for module in ("backendreceiving", "backendsending", "backendsuite"))
+)
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A running server for the whole session; with pytest-xdist, one for each worker."""
+    from cryptoassets_core.testing.postgres import PostgresServer, server_path  # noqa: PLC0415
+    from cryptoassets_core.testing.requirements import require  # noqa: PLC0415
+
     require("initdb", "postgresql", path=server_path())
     with PostgresServer() as server:
         yield server
