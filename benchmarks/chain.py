@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from support.books import account_ids, opened_books
 from support.counting import Cost
+from support.history import fill
 from support.report import Goal, Measure, Section, Spread, add_options, show
 from support.worlds import AMOUNT, NodeWorld, SimulatedWorld, World, running_node
 
@@ -33,10 +35,19 @@ class Scale:
 
     runs: int
     open_deposits: tuple[int, ...]
+    #: Movements in the books beforehand; two of ten are credited deposits.
+    history: int
+    #: Deposits in one block.
+    block: int
+    #: Wallet transactions that were missed, for two catch-ups.
+    missed: tuple[int, int]
 
 
-FULL = Scale(runs=5, open_deposits=(10, 100, 1000))
-QUICK = Scale(runs=2, open_deposits=(3, 6))
+FULL = Scale(runs=5, open_deposits=(10, 100, 1000, 10_000), history=500_000, block=2000, missed=(1000, 10_000))
+QUICK = Scale(runs=2, open_deposits=(3, 6), history=2000, block=20, missed=(10, 100))
+
+#: Accounts of the long history.
+ACCOUNTS = 1000
 
 
 def main() -> None:
@@ -50,6 +61,7 @@ def main() -> None:
     with PostgresServer(durable=True) as server, tempfile.TemporaryDirectory() as directory:
         sections = []
         if not options.daemon_only:
+            sections.append(deposit_block(server, Path(directory), scale))
             sections += sections_of("simnet", server, lambda url: SimulatedWorld(url, Path(directory)), scale)
         if options.daemon_only or (not options.simnet_only and shutil.which(DAEMON)):
             with running_node() as node:
@@ -89,6 +101,43 @@ def sections_of(name: str, server: PostgresServer, make_world: MakeWorld, scale:
     ]
 
 
+def deposit_block(server: PostgresServer, directory: Path, scale: Scale) -> Section:
+    """Take a block of deposits from first sight to credited, on books with a long history."""
+    with server.database() as history:
+        with opened_books(history, accounts=ACCOUNTS) as books:
+            fill(books, movements=scale.history)
+        lives = []
+        for _ in range(scale.runs):
+            with server.database(copy_of=history) as url:
+                world = SimulatedWorld(url, directory)
+                try:
+                    lives.append(life_of_a_block(world, scale.block))
+                finally:
+                    world.close()
+    steps = ["first sight", *(f"{blocks} confirmations" for blocks in range(1, 4))]
+    return Section(
+        f"A block of {scale.block:,} deposits, {scale.history // 5:,} deposits in the books (goal: own seconds)",
+        [
+            _seconds("first sight to credited", [_sum(life) for life in lives], Goal(most=2, stretch=0.8)),
+            *(_seconds(step, costs, None) for step, costs in zip(steps, zip(*lives, strict=True), strict=True)),
+        ],
+    )
+
+
+def life_of_a_block(world: SimulatedWorld, deposits: int) -> list[Cost]:
+    """Follow deposits from the mempool to the third confirmation and return what each step took."""
+    accounts = account_ids(world.app, world.coin, world.wallet_id)
+    world.pay(world.receiving_addresses(deposits, accounts), AMOUNT)
+    costs = []
+    for _ in range(4):
+        told: list[int] = []
+        costs.append(world.meter.measure(lambda told=told: told.append(world.updater.follow())))  # type: ignore[misc]
+        if told != [deposits]:
+            raise SystemExit(f"{deposits} deposits changed and {told} events were written")
+        world.mine()
+    return costs
+
+
 def broadcast(world: World, *, first: bool) -> Cost:
     """Send a hundred queued withdrawals."""
     if first:
@@ -121,6 +170,28 @@ def poll(world: World, number: int, runs: int) -> tuple[list[Cost], list[Cost]]:
         if events != [number]:
             raise SystemExit(f"a block changed {number} deposits and {events} events were written")
     return idle, busy
+
+
+def _sum(costs: Sequence[Cost]) -> Cost:
+    return Cost(
+        statements=sum(cost.statements for cost in costs),
+        backend_calls=sum(cost.backend_calls for cost in costs),
+        http_requests=sum(cost.http_requests for cost in costs),
+        seconds=sum(cost.seconds for cost in costs),
+        backend_seconds=sum(cost.backend_seconds for cost in costs),
+    )
+
+
+def _seconds(name: str, costs: Sequence[Cost], goal: Goal | None) -> Measure:
+    return Measure(
+        name,
+        {
+            "own seconds": Spread.of(cost.own_seconds for cost in costs),
+            "SQL statements": Spread.of(cost.statements for cost in costs),
+            "backend calls": Spread.of(cost.backend_calls for cost in costs),
+        },
+        goal,
+    )
 
 
 def _measure(name: str, costs: Sequence[Cost], goal: Goal | None = None) -> Measure:

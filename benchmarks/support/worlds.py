@@ -55,13 +55,17 @@ class World(ABC):
     def outside(self, number: int) -> list[str]:
         """Return different addresses of somebody else."""
 
-    def receiving_addresses(self, number: int) -> list[str]:
-        """Make receiving addresses of the account."""
+    def receiving_addresses(self, number: int, account_ids: Sequence[int] = ()) -> list[str]:
+        """Make receiving addresses of the account, or of others in turn."""
 
         def work(session: Session) -> list[str]:
             wallet = self.coin.wallet_model.get_by_id(session, self.wallet_id)
-            account = session.get_one(self.coin.account_model, self.account_id)
-            return [wallet.create_receiving_address(account, automatic_label=True).address for _ in range(number)]
+            model = self.coin.account_model
+            accounts = [session.get_one(model, id_) for id_ in account_ids or [self.account_id]]
+            return [
+                wallet.create_receiving_address(accounts[each % len(accounts)], automatic_label=True).address
+                for each in range(number)
+            ]
 
         return self.app.conflict_resolver.run(work)
 

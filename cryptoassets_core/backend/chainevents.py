@@ -29,7 +29,18 @@ def transaction_updates(
     wanted = rowset(session, "told", {"id": BigInteger}, [(id_,) for id_ in network_transaction_ids])
     rows = session.execute(
         select(
-            transaction, books.address.c.address, network.c.txid, network.c.confirmations, network.c.transaction_type
+            transaction.c.id,
+            transaction.c.network_transaction_id,
+            transaction.c.kind,
+            transaction.c.state,
+            transaction.c.amount,
+            transaction.c.sending_account_id,
+            transaction.c.receiving_account_id,
+            transaction.c.credited_at,
+            books.address.c.address,
+            network.c.txid,
+            network.c.confirmations,
+            network.c.transaction_type,
         )
         .join(wanted, transaction.c.network_transaction_id == wanted.c.id)
         .join(network, network.c.id == transaction.c.network_transaction_id)

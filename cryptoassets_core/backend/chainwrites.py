@@ -74,8 +74,11 @@ def read_sync_state(session: Session, books: Books) -> SyncState:
 def take_turn(session: Session, books: Books) -> SyncState:
     """Keep every other follower of the coin waiting until the session ends, and return how far the last one came."""
     state = books.sync_state
-    insert_missing(session, state, [{"id": 1}])
-    row = session.execute(select(state.c.checkpoint, state.c.tip).with_for_update()).one()
+    wanted = select(state.c.checkpoint, state.c.tip).with_for_update()
+    row = session.execute(wanted).one_or_none()
+    if row is None:
+        insert_missing(session, state, [{"id": 1}])
+        row = session.execute(wanted).one()
     return SyncState(row.checkpoint, row.tip)
 
 
@@ -121,7 +124,7 @@ def apply_transactions(
     owners = _own_addresses(session, books, transactions)
     received = _received(coin, latest.values(), owners)
     known = _known(session, books, latest)
-    new = [txid for txid in received if (NetworkTransactionType.DEPOSIT, txid) not in known]
+    new = {txid for txid in received if (NetworkTransactionType.DEPOSIT, txid) not in known}
     if new:
         _insert_deposit_transactions(session, coin, [latest[txid] for txid in new])
         known = _known(session, books, latest)
@@ -130,7 +133,9 @@ def apply_transactions(
         for entry in known.values()
         if entry.state in _ON_NETWORK and (entry.txid in new or _has_changed(coin, entry, latest[entry.txid]))
     }
-    _update_network_transactions(session, coin, changed.values(), latest)
+    _update_network_transactions(
+        session, coin, [entry for entry in changed.values() if _has_changed(coin, entry, latest[entry.txid])], latest
+    )
     died = _explain_broadcasts(session, books, changed.values(), latest)
     _book_late_fees(session, coin, known.values(), latest)
     looked_at = known.values() if unchanged_too else changed.values()

@@ -36,6 +36,7 @@ from sqlalchemy.orm import Session
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.event.base import Event
 from cryptoassets_core.event.events import NewEvent
+from cryptoassets_core.ledger.upsert import insert_rows
 from cryptoassets_core.models.types import RowId, UTCDateTime, enum_column_type
 
 
@@ -124,8 +125,9 @@ class Delivery:
 def record(session: Session, events: Sequence[NewEvent]) -> None:
     """Write events; they become visible with the session's commit, or not at all."""
     if events:
-        session.execute(
-            insert(event_table),
+        insert_rows(
+            session,
+            event_table,
             [
                 {
                     "event_id": str(uuid.uuid4()),

@@ -11,7 +11,20 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, FromClause, Integer, Numeric, String, TextClause, bindparam, column, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Dialect,
+    FromClause,
+    Integer,
+    Numeric,
+    String,
+    TextClause,
+    TypeDecorator,
+    bindparam,
+    column,
+    text,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
@@ -43,6 +56,19 @@ def rowset(
     postgresql = session.get_bind().dialect.name == "postgresql"
     unfolded = _unfolded_arrays(name, columns, rows) if postgresql else _unfolded_json(name, columns, rows)
     return unfolded.columns(*(column(key, kind) for key, kind in columns.items())).subquery(name)
+
+
+def column_kind(kind: TypeEngine[Any], dialect: Dialect) -> type[TypeEngine[Any]]:
+    """Return the type of a rowset's column that carries values of a table's column.
+
+    :raises TypeError: no rowset carries it.
+    """
+    stored = kind.dialect_impl(dialect)
+    impl = stored.impl_instance if isinstance(stored, TypeDecorator) else stored
+    for known in _ARRAY_TYPES:
+        if isinstance(impl, known):
+            return known
+    raise TypeError(f"a rowset cannot carry {kind!r}")
 
 
 def amount_type(books: Books) -> type[TypeEngine[Any]]:

@@ -188,9 +188,10 @@ class AnyHistory(RuleBasedStateMachine):
                 world.broadcast(wallet)
         world.net.mine(world.coin.description.coinbase_maturity + 1)
         world.updater.poll()
-        # Whose coins are only reserved, and whose broadcast the chain has not refused for certain, waits.
+        # Whose coins are only reserved, and whose broadcast the chain has not refused for certain, waits; and so does
+        # what an account below zero has asked for.
         for row in world.rows("withdrawal"):
-            if row.state == "pending":
+            if row.state == "pending" and world.balance(row.sending_account_id) >= 0:
                 assert [each.state for each in world.network_rows("broadcast") if each.closed_at is None]
 
     def in_flight(self) -> Decimal:
