@@ -1,0 +1,1 @@
+"""block.io as a backend of cryptoassets-core, with its notifications."""

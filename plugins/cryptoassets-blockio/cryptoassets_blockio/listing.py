@@ -1,0 +1,194 @@
+"""What changed since a checkpoint, from a service that knows neither blocks nor checkpoints.
+
+A block is named here by a transaction in it: the checkpoint is the txid of a received transaction that, like everything
+older, had at least the depth that was asked for. With each block its confirmations grow by one, so whatever has fewer
+than it came after it: what is below it was deep then and is deeper now, and what is above it is listed every time, by
+which reorganisations show. If it is gone, or not deep any more, everything is listed.
+
+The best block is named by a hash over the newest page with a confirmed transaction on it, which changes with each block
+and each new deposit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from itertools import islice
+from typing import Final
+
+from cryptoassets_blockio.pages import Item, Pages
+from cryptoassets_blockio.raw import Raw, RawTransactions
+from cryptoassets_core.backend.base import BlockHash, ChainChanges, ReceivedOutput, Txid, WalletTransaction
+
+logger = logging.getLogger(__name__)
+
+#: Checkpoint of a wallet without anything deep; it is never found, so everything is listed.
+BEGINNING: Final = BlockHash("0" * 64)
+
+#: Pages of each kind on which transactions are looked for by name before they are asked for one by one.
+_PAGES_BY_NAME: Final = 4
+
+#: Transactions asked for one by one in one go: who floods us with made-up ones must not flood the service.
+_MOST_BY_NAME: Final = 20
+
+#: Transactions remembered to have been listed.
+_MOST_LISTED: Final = 100_000
+
+
+class Listing:
+    """The wallet's transactions, as the kernel wants to hear of them."""
+
+    def __init__(self, pages: Pages, raw: RawTransactions, own: Callable[[], frozenset[str]]) -> None:
+        """
+        :param own: addresses of the wallet that belong to no account, to which change goes too.
+        """
+        self._pages = pages
+        self._raw = raw
+        self._own = own
+        self._listed: set[Txid] = set()
+
+    def tip(self) -> BlockHash:
+        """Name the best block, by one page as a rule."""
+        head: list[Item] = []
+        for page in self._pages.walk("received"):
+            head += page
+            if _has_confirmed(page):
+                break
+        return _name(head)
+
+    def since(self, checkpoint: BlockHash | None, *, depth: int) -> ChainChanges:
+        """List what changed; see :py:meth:`cryptoassets_core.backend.base.CoinBackend.list_since`."""
+        head: list[Item] = []
+        recent: list[Item] = []
+        anchor: Item | None = None
+        for page in self._pages.walk("received"):
+            if not _has_confirmed(head):
+                head += page
+            anchor = next((item for item in page if str(item.txid) == checkpoint and item.confirmations >= depth), None)
+            if anchor is not None:
+                position = page.index(anchor)
+                recent += page[:position]
+                below = [item for item in page[position:] if item.confirmations < depth]
+                break
+            recent += page
+        else:
+            below = []
+        sent = self._sent_since(anchor)
+        return ChainChanges(
+            tip=_name(head),
+            checkpoint=_checkpoint(anchor, recent, depth),
+            transactions=self._merged([*recent, *below], sent),
+        )
+
+    def by_name(self, txids: Iterable[Txid]) -> Mapping[Txid, WalletTransaction]:
+        """Look transactions up: on the newest pages first, then one by one."""
+        wanted = list(dict.fromkeys(txids))
+        if not wanted:
+            return {}
+        received = self._look_through("received", set(wanted))
+        sent = self._look_through("sent", set(wanted))
+        found = {each.txid: each for each in self._merged(received, sent)}
+        missing = [txid for txid in wanted if txid not in found]
+        # First what was there before: what was never seen may be anybody's invention.
+        missing.sort(key=lambda txid: txid not in self._listed)
+        for txid in missing[:_MOST_BY_NAME]:
+            transaction = self._one(txid)
+            if transaction is not None:
+                found[txid] = transaction
+        return found
+
+    def _look_through(self, kind: str, wanted: set[Txid]) -> list[Item]:
+        matching: list[Item] = []
+        walk = self._pages.walk("received" if kind == "received" else "sent")
+        for page in islice(walk, _PAGES_BY_NAME if len(wanted) > 1 else 1):
+            matching += [item for item in page if item.txid in wanted]
+            if len(matching) == len(wanted):
+                break
+        return matching
+
+    def _one(self, txid: Txid) -> WalletTransaction | None:
+        raw = self._raw.look_up(txid)
+        if raw is not None:
+            return self._from_raw(raw)
+        if txid not in self._listed:
+            return None
+        # No answer proves that it is dead: it is as unconfirmed as can be, and stays what it is in the books.
+        logger.error("block.io knows transaction %s no longer, which it listed before: look at it", txid)
+        return WalletTransaction(txid=txid, confirmations=0)
+
+    def _sent_since(self, anchor: Item | None) -> list[Item]:
+        if anchor is None:
+            return [item for page in self._pages.walk("sent") for item in page]
+        recent: list[Item] = []
+        for page in self._pages.walk("sent"):
+            recent += [item for item in page if item.confirmations < anchor.confirmations]
+            if page[-1].confirmations >= anchor.confirmations:
+                break
+        return recent
+
+    def _merged(self, received: Sequence[Item], sent: Sequence[Item]) -> list[WalletTransaction]:
+        """Make one transaction of what the two listings say of it, oldest first."""
+        paid = {item.txid: item for item in sent}
+        incoming = {item.txid: item for item in received}
+        merged = [self._transaction(item, paid.get(item.txid)) for item in reversed(received)]
+        merged += [self._transaction(None, item) for item in reversed(sent) if item.txid not in incoming]
+        if len(self._listed) > _MOST_LISTED:
+            self._listed.clear()
+        self._listed.update(each.txid for each in merged)
+        return merged
+
+    def _transaction(self, received: Item | None, sent: Item | None) -> WalletTransaction:
+        item = received or sent
+        if item is None:
+            raise ValueError("a transaction is in one of the listings")
+        alive = item.confirmations >= 0
+        change = item.senders
+        cost = None
+        if sent is not None:
+            own = self._own()
+            change, cost = change | own, self._raw.cost(item.txid, own=own) if alive else None
+        outputs = () if received is None or not alive else received.amounts
+        return WalletTransaction(
+            txid=item.txid,
+            confirmations=item.confirmations,
+            received=_received(((address, amount, at) for at, (address, amount) in enumerate(outputs)), change),
+            fee=None if cost is None else cost.fee,
+            sent=Decimal(0) if cost is None else cost.sent,
+        )
+
+    def _from_raw(self, raw: Raw) -> WalletTransaction:
+        # All its outputs, for it is not said whose they are; the kernel takes what belongs to its accounts.
+        alive = raw.confirmations >= 0
+        return WalletTransaction(
+            txid=raw.txid,
+            confirmations=raw.confirmations,
+            received=_received(raw.outputs, raw.senders) if alive else (),
+        )
+
+
+def _received(outputs: Iterable[tuple[str, Decimal, int]], change: frozenset[str]) -> tuple[ReceivedOutput, ...]:
+    """Leave out change: who pays the address that the coins came from is the address's owner, which is us."""
+    return tuple(ReceivedOutput(address, amount, vout) for address, amount, vout in outputs if address not in change)
+
+
+def _checkpoint(anchor: Item | None, recent: Sequence[Item], depth: int) -> BlockHash:
+    """Choose the newest transaction that is deep, as everything older is."""
+    checkpoint = BEGINNING if anchor is None else BlockHash(anchor.txid)
+    for item in reversed(recent):
+        if abs(item.confirmations) < depth:
+            break
+        if item.confirmations > 0:
+            checkpoint = BlockHash(item.txid)
+    return checkpoint
+
+
+def _has_confirmed(page: Sequence[Item]) -> bool:
+    return any(item.confirmations > 0 for item in page)
+
+
+def _name(head: Sequence[Item]) -> BlockHash:
+    facts = [[item.txid, item.confirmations] for item in head]
+    return BlockHash(hashlib.sha256(json.dumps(facts).encode()).hexdigest())

@@ -1,0 +1,326 @@
+"""Deposits and withdrawals as the service lists them, and what the kernel hears of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from cryptoassets_blockio.backend import BlockIoBackend
+from cryptoassets_blockio.testing import Account, StandIn, fund
+from cryptoassets_core.backend.base import BlockHash, ReceivedOutput, Txid
+from cryptoassets_core.errors import BackendError, BackendUnavailableError
+
+Make = Callable[..., BlockIoBackend]
+DEPTH = 6
+
+
+def confirmations(backend: BlockIoBackend, checkpoint: BlockHash | None = None) -> dict[Txid, int]:
+    listed = backend.list_since(checkpoint, depth=DEPTH).transactions
+    return {each.txid: each.confirmations for each in listed}
+
+
+def test_deposit_is_listed_from_the_mempool_on(account: Account, make_backend: Make) -> None:
+    backend = make_backend(account)
+    address = backend.create_address("alice")
+    txid = account.pay([(address, Decimal("1.5")), (account.outside_address(1), Decimal(7)), (address, Decimal("0.1"))])
+    (seen,) = backend.list_since(None, depth=DEPTH).transactions
+    assert (seen.txid, seen.confirmations, seen.fee, seen.sent, seen.coinbase) == (txid, 0, None, 0, False)
+    assert seen.received == (ReceivedOutput(address, Decimal("1.5"), 0), ReceivedOutput(address, Decimal("0.1"), 1))
+    account.mine(4)
+    assert confirmations(backend) == {txid: 4}
+
+
+def test_checkpoint_spares_what_is_deep_and_known(btc: Account, service: StandIn, make_backend: Make) -> None:
+    btc.behaviour.page_size = 100
+    backend = make_backend(btc)
+    address = backend.create_address("alice")
+    for _ in range(250):
+        btc.pay([(address, Decimal(1))])
+    btc.mine(DEPTH)
+    first = backend.list_since(None, depth=DEPTH)
+    assert len(first.transactions) == 250
+    news = [btc.pay([(address, Decimal(1))]) for _ in range(3)]
+    before = service.calls["get_transactions"]
+    again = backend.list_since(first.checkpoint, depth=DEPTH)
+    assert [each.txid for each in again.transactions] == news
+    assert service.calls["get_transactions"] - before == 2, "one page of each kind"
+    assert again.checkpoint == first.checkpoint
+
+
+def test_pages_cost_one_request_per_hundred_transactions(btc: Account, service: StandIn, make_backend: Make) -> None:
+    backend = make_backend(btc)
+    address = backend.create_address("alice")
+    for _ in range(300):
+        btc.pay([(address, Decimal(1))])
+    before = service.calls["get_transactions"]
+    backend.list_since(None, depth=DEPTH)
+    # Three pages with something on them, and an empty one of each kind that ends it.
+    assert service.calls["get_transactions"] - before == 5
+    before = service.calls.total()
+    backend.get_tip()
+    # Nothing is confirmed yet: a block would not show on the first page.
+    assert service.calls.total() - before == 4
+    btc.mine()
+    before = service.calls.total()
+    backend.get_tip()
+    assert service.calls.total() - before == 1
+
+
+def test_checkpoint_never_passes_what_is_not_deep(btc: Account, make_backend: Make) -> None:
+    backend = make_backend(btc)
+    address = backend.create_address("alice")
+    stuck = btc.pay([(address, Decimal(1))])
+    newer = btc.pay([(address, Decimal(2))])
+    btc.mine(10, leave=[stuck])
+    changes = backend.list_since(None, depth=DEPTH)
+    assert confirmations(backend, changes.checkpoint) == {stuck: 0, newer: 10}
+    btc.mine(DEPTH)
+    changes = backend.list_since(changes.checkpoint, depth=DEPTH)
+    assert changes.checkpoint == newer
+    assert confirmations(backend, changes.checkpoint) == {}
+
+
+@pytest.mark.parametrize("depth", [1, 3, DEPTH + 4])
+def test_reorganisation_shows_however_deep(btc: Account, make_backend: Make, depth: int) -> None:
+    backend = make_backend(btc)
+    address = backend.create_address("alice")
+    txids = [btc.pay([(address, Decimal(1))])]
+    btc.mine(2)
+    txids.append(btc.pay([(address, Decimal(2))]))
+    btc.mine(DEPTH + 2)
+    checkpoint = backend.list_since(None, depth=DEPTH).checkpoint
+    tip = backend.get_tip()
+    assert checkpoint == txids[1]
+    with btc.lock:
+        btc.chain.take_back(depth)
+        btc.mine(depth + 1, leave=txids)
+    assert backend.get_tip() != tip
+    now = confirmations(backend, checkpoint)
+    # Where the checkpoint's own block is gone, everything is listed.
+    assert now == ({} if depth < DEPTH else dict.fromkeys(txids, 0))
+
+
+def test_checkpoint_that_is_gone_lists_everything(btc: Account, make_backend: Make) -> None:
+    backend = make_backend(btc)
+    address = backend.create_address("alice")
+    txids = {btc.pay([(address, Decimal(1))]) for _ in range(3)}
+    btc.mine(DEPTH)
+    assert confirmations(backend, BlockHash("ab" * 32)).keys() == txids
+
+
+def test_tip_changes_with_blocks_and_deposits_only(account: Account, make_backend: Make) -> None:
+    backend = make_backend(account)
+    address = backend.create_address("alice")
+    tips = [backend.get_tip()]
+    account.pay([(address, Decimal(1))])
+    tips.append(backend.get_tip())
+    for _ in range(3):
+        account.mine()
+        tips.append(backend.get_tip())
+    assert len(set(tips)) == 5
+    assert backend.get_tip() == tips[-1] == backend.list_since(None, depth=1).tip
+    assert all(len(tip) == 64 for tip in tips)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_cursor_that_is_repeated_on_its_page_ends_nothing(btc: Account, make_backend: Make, size: int) -> None:
+    btc.behaviour.page_size, btc.behaviour.echo_cursor = size, True
+    backend = make_backend(btc)
+    address = backend.create_address("alice")
+    txids = [btc.pay([(address, Decimal(1))]) for _ in range(7)]
+    assert list(confirmations(backend)) == txids
+
+
+def test_cursor_that_stalls_is_no_end_of_the_list(btc: Account, service: StandIn, make_backend: Make) -> None:
+    btc.behaviour.page_size, btc.behaviour.stuck_cursor = 3, True
+    backend = make_backend(btc)
+    address = backend.create_address("alice")
+    for _ in range(7):
+        btc.pay([(address, Decimal(1))])
+    with pytest.raises(BackendUnavailableError, match="repeats a page"):
+        backend.list_since(None, depth=DEPTH)
+    assert service.calls["get_transactions"] == 2
+
+
+@pytest.mark.parametrize("change_is_received", [False, True])
+@pytest.mark.parametrize("change_is_sent", [False, True])
+@pytest.mark.parametrize("raw_has_values", [False, True])
+def test_change_is_never_a_deposit(
+    account: Account, make_backend: Make, change_is_received: bool, change_is_sent: bool, raw_has_values: bool
+) -> None:
+    account.behaviour.change_is_received = change_is_received
+    account.behaviour.change_is_sent = change_is_sent
+    account.behaviour.raw_has_values = raw_has_values
+    backend = make_backend(account)
+    customer = backend.create_address("alice")
+    account.pay([(customer, Decimal(100))])
+    account.mine(DEPTH)
+    prepared = backend.prepare({account.outside_address(1): Decimal(30)})
+    txid = backend.submit(prepared)
+    for asked in (backend, make_backend(account)):
+        listed = {each.txid: each for each in asked.list_since(None, depth=DEPTH).transactions}
+        named = asked.get_transactions([txid])[txid]
+        assert listed[txid].received == named.received == ()
+        if asked is backend or raw_has_values:
+            assert (listed[txid].sent, listed[txid].fee) == (30, prepared.fee)
+        else:
+            assert (listed[txid].sent, listed[txid].fee) == (0, None)
+
+
+def test_paying_ourselves_is_a_deposit(account: Account, make_backend: Make) -> None:
+    backend = make_backend(account)
+    fund(account, Decimal(100))
+    bob = backend.create_address("bob")
+    txid = backend.submit(backend.prepare({bob: Decimal(30)}))
+    seen = {each.txid: each for each in backend.list_since(None, depth=DEPTH).transactions}[txid]
+    assert [(output.address, output.amount) for output in seen.received] == [(bob, 30)]
+    assert seen.sent == 30
+    assert seen.fee is not None
+
+
+def test_transactions_by_name_cost_two_requests_when_they_are_new(
+    btc: Account, service: StandIn, make_backend: Make
+) -> None:
+    backend = make_backend(btc)
+    address = backend.create_address("alice")
+    txids = [btc.pay([(address, Decimal(1))]) for _ in range(90)]
+    before = service.calls.total()
+    assert backend.get_transactions(txids).keys() == set(txids)
+    assert service.calls.total() - before == 2
+
+
+def test_flood_of_invented_names_costs_little(btc: Account, service: StandIn, make_backend: Make) -> None:
+    """F08."""
+    backend = make_backend(btc)
+    txid = btc.pay([(backend.create_address("alice"), Decimal(1))])
+    invented = [Txid(f"{number:064x}") for number in range(99)]
+    before = service.calls.total()
+    assert backend.get_transactions([*invented, txid]).keys() == {txid}
+    assert service.calls.total() - before < 30
+
+
+def test_true_transaction_of_somebody_else_pays_nobody_here(btc: Account, make_backend: Make) -> None:
+    """F08: the kernel takes only what belongs to its accounts."""
+    backend = make_backend(btc)
+    mine = backend.create_address("alice")
+    txid = btc.pay([(btc.outside_address(5), Decimal(3))])
+    (seen,) = backend.get_transactions([txid]).values()
+    assert mine not in {output.address for output in seen.received}
+
+
+def test_deposit_that_the_service_forgot_is_unconfirmed_and_not_dead(btc: Account, make_backend: Make) -> None:
+    backend = make_backend(btc)
+    txid = btc.pay([(backend.create_address("alice"), Decimal(1))])
+    btc.mine(2)
+    backend.list_since(None, depth=DEPTH)
+    with btc.lock:
+        btc.chain.drop(txid)
+    assert confirmations(backend) == {}
+    assert backend.get_transactions([txid])[txid].confirmations == 0
+    assert backend.get_transactions([Txid("cd" * 32)]) == {}
+    btc.behaviour.shows_conflicts = True
+    assert backend.get_transactions([txid])[txid].is_dead
+    assert backend.get_transactions([txid])[txid].received == ()
+
+
+def test_archived_address_is_still_listed(btc: Account, make_backend: Make) -> None:
+    backend = make_backend(btc)
+    address = backend.create_address("alice")
+    backend.client.call("archive_addresses", addresses=address)
+    txid = btc.pay([(address, Decimal(1))])
+    (seen,) = backend.list_since(None, depth=DEPTH).transactions
+    assert (seen.txid, [output.address for output in seen.received]) == (txid, [address])
+
+
+@pytest.mark.parametrize("confirmed", [0, 1, 2, 3, 9])
+def test_balance_counts_what_is_deep_enough(account: Account, make_backend: Make, confirmed: int) -> None:
+    backend = make_backend(account)
+    address = backend.create_address("alice")
+    for amount, blocks in ((8, 5), (4, 1), (2, 1), (1, 0)):
+        account.pay([(address, Decimal(amount))])
+        if blocks:
+            account.mine(blocks)
+    assert backend.get_backend_balance(confirmed) == {0: 15, 1: 14, 2: 12, 3: 8, 9: 0}[confirmed]
+
+
+Row = dict[str, Any]
+
+NONSENSE: dict[str, Callable[[Row], object]] = {
+    "no txid": lambda row: row.pop("txid"),
+    "txid in capitals": lambda row: row.update(txid="AB" * 32),
+    "confirmations in text": lambda row: row.update(confirmations="3"),
+    "confirmations true": lambda row: row.update(confirmations=True),
+    "confirmations with a fraction": lambda row: row.update(confirmations=1.5),
+    "no amounts": lambda row: row.pop("amounts_received"),
+    "amounts in a mapping": lambda row: row.update(amounts_received={}),
+    "amount as a number": lambda row: row["amounts_received"][0].update(amount=1.5),
+    "amount below nothing": lambda row: row["amounts_received"][0].update(amount="-1.00000000"),
+    "amount of nine decimals": lambda row: row["amounts_received"][0].update(amount="0.000000001"),
+    "amount with an exponent": lambda row: row["amounts_received"][0].update(amount="1e3"),
+    "amount that is none": lambda row: row["amounts_received"][0].update(amount="NaN"),
+    "senders in text": lambda row: row.update(senders="nobody"),
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_listing_that_makes_no_sense_is_refused_as_a_whole(
+    btc: Account, make_backend: Make, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """F35: nothing is rounded, nothing is guessed."""
+    backend = make_backend(btc)
+    btc.pay([(backend.create_address("alice"), Decimal(1))])
+    call = backend.client.call
+
+    def spoiled(method: str, **parameters: object) -> Any:
+        data: Any = call(method, **parameters)
+        if method == "get_transactions" and data["txs"]:
+            NONSENSE[name](data["txs"][0])
+        return data
+
+    monkeypatch.setattr(backend.client, "call", spoiled)
+    for question in (backend.get_tip, lambda: backend.list_since(None, depth=DEPTH)):
+        with pytest.raises(BackendError, match="makes no sense"):
+            question()
+
+
+def test_outputs_to_what_is_no_address_are_passed_over(
+    btc: Account, make_backend: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = make_backend(btc)
+    address = backend.create_address("alice")
+    btc.pay([(address, Decimal(1))])
+    call = backend.client.call
+
+    def spoiled(method: str, **parameters: object) -> Any:
+        data: Any = call(method, **parameters)
+        for row in data.get("txs", []):
+            for recipient in (None, "", "no address", 7, "ltc1qw508d6qejxtdg4y5r3zarvary0c5xw7kgmn4n9"):
+                row["amounts_received"].append({"recipient": recipient, "amount": "9.00000000"})
+        return data
+
+    monkeypatch.setattr(backend.client, "call", spoiled)
+    (seen,) = backend.list_since(None, depth=DEPTH).transactions
+    assert [(output.address, output.amount) for output in seen.received] == [(address, 1)]
+
+
+def test_interrupted_listing_is_an_error_and_no_shorter_listing(btc: Account, make_backend: Make) -> None:
+    btc.behaviour.page_size = 2
+    backend = make_backend(btc)
+    address = backend.create_address("alice")
+    for _ in range(5):
+        btc.pay([(address, Decimal(1))])
+    answered: list[None] = []
+    call = backend.client.call
+
+    def breaking(method: str, **parameters: object) -> Any:
+        answered.append(None)
+        if len(answered) == 2:
+            raise BackendUnavailableError("the second page does not come")
+        return call(method, **parameters)
+
+    backend.client.call = breaking  # type: ignore[method-assign]
+    with pytest.raises(BackendUnavailableError):
+        backend.list_since(None, depth=DEPTH)
