@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -72,9 +72,8 @@ class CryptoAssetsApp:
         :param plugins: the application's own hook implementations, modules or objects.
         """
         self.subsystems = frozenset(subsystems)
-        self.plugins = Plugins(plugins)
-        for broken in self.plugins.broken:
-            logger.warning("%s", broken)
+        self._own_plugins = tuple(plugins)
+        self._plugins: Plugins | None = None
         self.coins = CoinRegistry()
         self.event_handler_registry = EventHandlerRegistry()
         self.walletnotify: dict[str, WalletNotifySetup] = {}
@@ -84,6 +83,26 @@ class CryptoAssetsApp:
         self.engine: Engine | None = None
         self.readonly_engine: Engine | None = None
         self._conflict_resolver: ConflictResolver | None = None
+
+    @property
+    def plugins(self) -> Plugins:
+        """What is installed; loaded when first asked for, or by the configuration.
+
+        :raises PluginError: two plugins bring the same name, or one of the application's own cannot be used.
+        """
+        return self._plugins or self.load_plugins()
+
+    def load_plugins(self, *, disabled: Collection[str] = (), required: Collection[str] = ()) -> Plugins:
+        """Load what is installed, in place of what was loaded before.
+
+        :param disabled: names of plugins to leave out.
+        :param required: names of plugins that must work.
+        :raises PluginError: as for :py:attr:`plugins`, and if a required one does not work.
+        """
+        self._plugins = Plugins(self._own_plugins, disabled=disabled, required=required)
+        for broken in self._plugins.broken:
+            logger.warning("%s", broken)
+        return self._plugins
 
     def is_enabled(self, subsystem: Subsystem) -> bool:
         """Tell whether this process runs a subsystem."""

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import logging.config
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cryptoassets_core.app import CryptoAssetsApp, Subsystem, WalletNotifySetup
-from cryptoassets_core.backend.base import BackendOptions, CoinBackend
+from cryptoassets_core.backend.base import CoinBackend
+from cryptoassets_core.choosing import BACKEND, EVENT_SINK, WALLETNOTIFY, choose
 from cryptoassets_core.coin.registry import Coin, CoinModelDescription
+from cryptoassets_core.configfile import expand_environment, read_yaml
 from cryptoassets_core.database import connect
 from cryptoassets_core.errors import ConfigurationError
-from cryptoassets_core.event.base import EventSink, EventSinkOptions
+from cryptoassets_core.event.base import EventSink
 from cryptoassets_core.loading import load_class
-from cryptoassets_core.plugins import options_of
-from cryptoassets_core.settings import (
-    CoinSettings,
-    DatabaseSettings,
-    Settings,
-    at,
-    expand_environment,
-    read_yaml,
-    validate,
-)
+from cryptoassets_core.oldspellings import modernize
+from cryptoassets_core.settings import CoinSettings, DatabaseSettings, Settings
 from cryptoassets_core.utils.dictutil import MergeError, merge_dict
-from cryptoassets_core.walletnotify.base import WalletNotifyOptions
+from cryptoassets_core.validation import at, validate
 
 if TYPE_CHECKING:
     from cryptoassets_core.service.main import Service
 
-#: The per-coin setting that 2015 configuration files give inside ``backend``.
-_OLD_MAX_CONFIRMATIONS = "max_tracked_incoming_confirmations"
+logger = logging.getLogger(__name__)
 
 DEFAULT_LOGGING: dict[str, Any] = {
     "version": 1,
@@ -47,7 +41,7 @@ DEFAULT_LOGGING: dict[str, Any] = {
 class Configurator:
     """Reads a configuration and sets up an app by it. Each step can be overridden.
 
-    :ivar config: the configuration as a dict, environment variables filled in; it may hold secrets.
+    :ivar config: the configuration as a dict in today's spelling, environment variables filled in; it may hold secrets.
     """
 
     def __init__(self, app: CryptoAssetsApp, service: Service | None = None) -> None:
@@ -72,8 +66,11 @@ class Configurator:
 
         :raises ConfigurationError: something in it cannot make sense.
         """
-        self.config = expand_environment(config)
+        self.config, notes = modernize(expand_environment(config))
+        for note in notes:
+            logger.warning("%s", note)
         settings = validate(Settings, self.config)
+        self.app.load_plugins(disabled=settings.plugins.disabled, required=settings.plugins.required)
         self.setup_engine(settings.database)
         for symbol, coin_settings in settings.coins.items():
             self.setup_coin(symbol, coin_settings)
@@ -99,12 +96,11 @@ class Configurator:
 
     def setup_coin(self, symbol: str, settings: CoinSettings) -> None:
         """Add a coin to the app."""
-        models = settings.models or self.app.plugins.coin(symbol, where=f"coins.{symbol}").models
-        backend_data = dict(settings.backend or {})
+        models = self._models_module(symbol, settings)
         with at(f"coins.{symbol}"):
             coin = Coin(
                 self.setup_model(models),
-                max_confirmation_count=_max_confirmation_count(settings, backend_data),
+                max_confirmation_count=settings.max_confirmation_count,
                 testnet=settings.testnet,
                 network=settings.network,
                 confirmation_count=settings.confirmation_count,
@@ -115,8 +111,19 @@ class Configurator:
                 f"coins.{symbol}: the module {models} describes {coin.name!r}; write coins.{coin.name}"
             )
         if settings.backend is not None:
-            coin.backend = self.setup_backend(coin, backend_data)
+            coin.backend = self.setup_backend(coin, settings.backend)
         self.app.coins.register(coin)
+
+    def _models_module(self, symbol: str, settings: CoinSettings) -> str:
+        """Return the name of the module with a coin's models, for which older files may have another."""
+        installed = self.app.plugins.coins
+        if settings.models is None:
+            return installed.get(symbol, where=f"coins.{symbol}").description.models
+        known = installed.find(settings.models)
+        return settings.models if known is None else known.description.models
+
+    def _wants(self, subsystem: Subsystem) -> bool:
+        return self.app.is_enabled(subsystem)
 
     def setup_model(self, module: str) -> CoinModelDescription:
         """Import the models of a coin.
@@ -140,43 +147,27 @@ class Configurator:
     def setup_backend(self, coin: Coin, data: Mapping[str, Any]) -> CoinBackend | None:
         """Make a coin's backend, and note its notification channel for the daemon."""
         path = f"coins.{coin.name}.backend"
-        name, options = options_of(data)
-        if name is None:
-            raise ConfigurationError(f"{path}: name the backend, for example name: bitcoind")
-        kind = self.app.plugins.backend(name, where=path)
-        walletnotify = options.pop("walletnotify", None)
-        if walletnotify is not None:
-            self.setup_walletnotify(coin, walletnotify)
+        choice = choose(BACKEND, self.app.plugins.backends, data, path=path, also=["walletnotify"])
+        if data.get("walletnotify") is not None:
+            self.setup_walletnotify(coin, data["walletnotify"])
         with at(path):
-            options_model, factory = load_class(kind.options, BackendOptions), load_class(kind.factory, CoinBackend)
-        validated = validate(options_model, options, path=path, also=["walletnotify"])
-        if not self.app.is_enabled(Subsystem.backend):
-            return None
-        with at(path):
-            return factory(coin.description, coin.network, validated)
+            factory = load_class(choice.type.factory, CoinBackend)
+            return factory(coin.description, coin.network, choice.options) if self._wants(Subsystem.backend) else None
 
     def setup_walletnotify(self, coin: Coin, data: Any) -> None:
         """Note a coin's notification channel for the daemon."""
         path = f"coins.{coin.name}.backend.walletnotify"
-        if not isinstance(data, dict) or (name_and_options := options_of(data))[0] is None:
-            raise ConfigurationError(f"{path}: name the notification channel, for example name: http")
-        name, options = name_and_options
-        kind = self.app.plugins.walletnotify(str(name), where=path)
-        validated = validate(load_class(kind.options, WalletNotifyOptions), options, path=path)
-        self.app.walletnotify[coin.name] = WalletNotifySetup(kind, validated)
+        choice = choose(WALLETNOTIFY, self.app.plugins.walletnotify_handlers, data, path=path)
+        self.app.walletnotify[coin.name] = WalletNotifySetup(choice.type, choice.options)
 
     def setup_event_handlers(self, event_handler_registry: Mapping[str, Mapping[str, Any]]) -> None:
         """Make the event sinks, in a process that delivers events."""
         for sink_name, data in event_handler_registry.items():
             path = f"events.{sink_name}"
-            name, options = options_of(data)
-            if name is None:
-                raise ConfigurationError(f"{path}: name the event sink, for example name: http")
-            kind = self.app.plugins.event_sink(name, where=path)
-            validated = validate(load_class(kind.options, EventSinkOptions), options, path=path)
-            if self.app.is_enabled(Subsystem.event_handler_registry):
+            choice = choose(EVENT_SINK, self.app.plugins.event_sinks, data, path=path)
+            if self._wants(Subsystem.event_handler_registry):
                 with at(path):
-                    sink = load_class(kind.factory, EventSink)(sink_name, validated)
+                    sink = load_class(choice.type.factory, EventSink)(sink_name, choice.options)
                 self.app.event_handler_registry.register(sink_name, sink)
 
     def setup_status_server(self, config: Settings) -> None:
@@ -212,16 +203,3 @@ class Configurator:
             below = error.__cause__
             reason = f" ({below.strerror})" if isinstance(below, OSError) and below.strerror else ""
             raise ConfigurationError(f"service.logging: {error}{reason}") from error
-
-
-def _max_confirmation_count(settings: CoinSettings, backend_data: dict[str, Any]) -> int:
-    old = backend_data.pop(_OLD_MAX_CONFIRMATIONS, None)
-    if old is None:
-        return settings.max_confirmation_count
-    if not isinstance(old, int) or isinstance(old, bool) or old < 1:
-        raise ConfigurationError(f"backend.{_OLD_MAX_CONFIRMATIONS}: write a whole number from 1")
-    if "max_confirmation_count" in settings.model_fields_set and settings.max_confirmation_count != old:
-        raise ConfigurationError(
-            f"max_confirmation_count and backend.{_OLD_MAX_CONFIRMATIONS} differ; keep the first only"
-        )
-    return old

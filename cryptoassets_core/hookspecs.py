@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 #: Name of the pluggy project and of the entry-point group.
 PROJECT_NAME = "cryptoassets"
 
+#: Version of the hooks below and of what they pass on; it rises when plugins have to be changed. A plugin says which one
+#: it is made for by an attribute ``cryptoassets_api`` beside its hooks; without it, by 1.
+API_VERSION = 1
+
 hookspec = pluggy.HookspecMarker(PROJECT_NAME)
 
 #: Marks a plugin's function as the implementation of the hook of the same name.
@@ -66,7 +70,8 @@ def cryptoassets_approve_withdrawal(
 
     Called in the database transaction that reserves the coins, after the reservation, in the caller's thread; the
     transaction may be replayed, so there must be no effect outside of ``session``. ``amount`` is in whole coins. Any
-    exception refuses the withdrawal.
+    exception refuses the withdrawal, and so does returning anything but None. A rule that is broken is not asked: name
+    its plugin in ``plugins.required``, and the app does not start without it.
     """
 
 
@@ -88,9 +93,12 @@ def cryptoassets_service_startup(service: Service) -> None:
 
 @hookspec
 def cryptoassets_service_shutdown(service: Service) -> None:
-    """Clean up after the daemon's components were stopped; what it raises is logged."""
+    """Clean up after the daemon's components were stopped; what it raises is logged and stops no other plugin."""
 
 
 @hookspec
 def cryptoassets_cli_commands(group: click.Group) -> None:
-    """Add commands to the ``cryptoassets`` command; called once, before its arguments are read."""
+    """Add commands to the ``cryptoassets`` command; called once, before its arguments are read.
+
+    A plugin that raises counts as broken; the other commands work.
+    """

@@ -9,10 +9,12 @@ import pytest
 from pydantic import BaseModel
 
 from cryptoassets_core.app import CryptoAssetsApp, Subsystem
+from cryptoassets_core.configfile import expand_environment, read_yaml
 from cryptoassets_core.configure import Configurator
 from cryptoassets_core.database import connect, shown
 from cryptoassets_core.errors import ConfigurationError
-from cryptoassets_core.settings import CoinSettings, Settings, expand_environment, read_yaml, validate
+from cryptoassets_core.settings import CoinSettings, Settings
+from cryptoassets_core.validation import validate
 
 DATABASE = {"database": {"url": "sqlite://"}}
 
@@ -35,13 +37,6 @@ def test_configuration_that_is_given_stays_as_it_is(monkeypatch: pytest.MonkeyPa
     config: dict[str, Any] = {"database": {"url": "${SHOP_URL}"}, "coins": {}}
     Configurator(CryptoAssetsApp([Subsystem.database])).load_from_dict(config)
     assert config == {"database": {"url": "${SHOP_URL}"}, "coins": {}}
-
-
-def test_old_spelling_of_the_status_server_is_understood() -> None:
-    for name in ("status_server", "status-server"):
-        settings = validate(Settings, {**DATABASE, name: {"port": 5}})
-        assert settings.status_server is not None
-        assert settings.status_server.port == 5
 
 
 def test_mistyped_name_is_told_before_what_is_missing_for_it() -> None:

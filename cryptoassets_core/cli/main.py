@@ -111,8 +111,9 @@ cryptoassets.add_command(broadcasts)
 def main() -> None:
     """Run the command with what the plugins add to it."""
     with one_sentence():
-        plugins = Plugins()
-        plugins.call("cryptoassets_cli_commands", group=cryptoassets)
+        # What does not fit together stops what needs it, and not the commands that tell about it.
+        plugins = Plugins(strict=False)
+        plugins.attempt("cryptoassets_cli_commands", group=cryptoassets)
         # Where people look who miss a plugin's command.
         cryptoassets.epilog = "\n\n".join(f"Broken: {broken}." for broken in plugins.broken)
         cryptoassets()

@@ -13,7 +13,7 @@ class _InstalledCoins(Mapping[str, str]):
 
     @cached_property
     def _modules(self) -> dict[str, str]:
-        return {coin.symbol: coin.models for _, coin in Plugins().call_each("cryptoassets_coins")}
+        return {coin.name: coin.description.models for _, coin in Plugins().coins.all()}
 
     def __getitem__(self, symbol: str) -> str:
         return self._modules[symbol]

@@ -23,10 +23,10 @@ from cryptoassets_core.errors import (
 )
 from cryptoassets_core.loading import load_class
 from cryptoassets_core.service.notifyqueue import NotifyQueue
-from cryptoassets_core.settings import at
 from cryptoassets_core.tools.broadcast import Broadcaster, wallets_to_broadcast
 from cryptoassets_core.tools.broadcastagain import submit_again
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
+from cryptoassets_core.validation import at
 from cryptoassets_core.walletnotify.base import NEW_BLOCK, IncomingTransactionRunnable, Notify
 
 logger = logging.getLogger(__name__)

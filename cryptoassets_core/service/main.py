@@ -24,8 +24,8 @@ from cryptoassets_core.event.dispatcher import EventDispatcher
 from cryptoassets_core.service.coinworker import CoinWorker
 from cryptoassets_core.service.leadership import Leadership
 from cryptoassets_core.service.status.server import StatusServer
-from cryptoassets_core.settings import at
 from cryptoassets_core.tools.receivescan import scan
+from cryptoassets_core.validation import at
 
 logger = logging.getLogger(__name__)
 
@@ -295,5 +295,5 @@ class Service:
         yield "leadership", self.leadership.stop
         if self.status_server is not None:
             yield "status server", self.status_server.stop
-        yield "plugins", lambda: self.app.plugins.call("cryptoassets_service_shutdown", service=self)
+        yield "plugins", lambda: self.app.plugins.observe("cryptoassets_service_shutdown", service=self)
         yield "connections", self.app.close
