@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 #: Name of the pluggy project and of the entry-point group.
 PROJECT_NAME = "cryptoassets"
 
-#: Version of the hooks below and of what they pass on; it rises when plugins have to be changed. A plugin says which one
-#: it is made for by an attribute ``cryptoassets_api`` beside its hooks; without it, by 1.
+#: Version of the hooks below and of what they pass on; it rises when plugins have to be changed. A plugin says which
+#: one it is made for by an attribute ``cryptoassets_api`` beside its hooks; without it, it is made for 1.
 API_VERSION = 1
 
 hookspec = pluggy.HookspecMarker(PROJECT_NAME)

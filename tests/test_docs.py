@@ -92,6 +92,7 @@ def type_of(field: FieldInfo) -> str:
         SecretStr: "text, secret",
         Path: "path",
         dict: "section",
+        list: "list",
     }
     annotation = field.annotation
     if get_origin(annotation) in (Union, UnionType):
@@ -134,6 +135,7 @@ def documentable_options() -> dict[str, type[BaseModel]]:
         "coins": settings.CoinSettings,
         "status_server": settings.StatusServerSettings,
         "service": settings.ServiceSettings,
+        "plugins": settings.PluginsSettings,
     }
     for hook, what in (
         ("cryptoassets_backends", "Backend"),

@@ -11,6 +11,7 @@ from cryptoassets_core.cli import reconciling, tasks
 from cryptoassets_core.cli.broadcasts import broadcasts
 from cryptoassets_core.cli.errors import one_sentence
 from cryptoassets_core.cli.opening import COIN, CONFIG_FILE, JSON
+from cryptoassets_core.cli.plugins import plugins
 from cryptoassets_core.plugins import Plugins
 
 
@@ -106,14 +107,15 @@ def import_wallet(
 
 
 cryptoassets.add_command(broadcasts)
+cryptoassets.add_command(plugins)
 
 
 def main() -> None:
     """Run the command with what the plugins add to it."""
     with one_sentence():
         # What does not fit together stops what needs it, and not the commands that tell about it.
-        plugins = Plugins(strict=False)
-        plugins.attempt("cryptoassets_cli_commands", group=cryptoassets)
+        installed = Plugins(strict=False)
+        installed.attempt("cryptoassets_cli_commands", group=cryptoassets)
         # Where people look who miss a plugin's command.
-        cryptoassets.epilog = "\n\n".join(f"Broken: {broken}." for broken in plugins.broken)
+        cryptoassets.epilog = "\n\n".join(f"Broken: {broken}." for broken in installed.broken)
         cryptoassets()
