@@ -99,7 +99,5 @@ class _Row:
             "version": self.version,
             "state": self.state,
             "brings": ", ".join(self.brings),
-            "other_hooks": ", ".join(
-                hook.removeprefix("cryptoassets_") for hook in self.hooks if hook not in _BRINGING
-            ),
+            "other_hooks": ", ".join(hook.removeprefix("cryptoassets_") for hook in others),
         }
