@@ -165,6 +165,7 @@ class Configurator:
         for sink_name, data in event_handler_registry.items():
             path = f"events.{sink_name}"
             choice = choose(EVENT_SINK, self.app.plugins.event_sinks, data, path=path)
+            self.app.event_handler_registry.declare(sink_name)
             if self._wants(Subsystem.event_handler_registry):
                 with at(path):
                     sink = load_class(choice.type.factory, EventSink)(sink_name, choice.options)

@@ -82,6 +82,8 @@ class ServiceSettings(_Section):
     broadcast_period: float = Field(default=30, gt=0, le=_DAY_SECONDS)
     #: Seconds between looks for new blocks.
     poll_period: float = Field(default=5, gt=0, le=_DAY_SECONDS)
+    #: Days after which events that every sink has are forgotten; None to keep them.
+    keep_events_days: int | None = Field(default=90, ge=1, le=36_500)
     #: ``logging.config.dictConfig`` settings of the daemon.
     logging: dict[str, Any] | None = None
 

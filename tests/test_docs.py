@@ -235,7 +235,7 @@ def test_every_event_is_documented() -> None:
     names = {
         name
         for name, function in inspect.getmembers(events, inspect.isfunction)
-        if function.__annotations__.get("return") == "NewEvent"
+        if function.__annotations__.get("return") == "NewEvent" and not name.startswith("_")
     }
 
     assert names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -73,6 +74,71 @@ def test_signal_ends_it_cleanly(number: signal.Signals, config: dict[str, Any], 
         assert f"{number.name}: the daemon stops" in running.log
         assert "the daemon has stopped" in running.log
         assert "Traceback" not in running.log
+
+
+def test_second_interrupt_does_not_wait_for_what_is_under_way(config: dict[str, Any], tmp_path: Path) -> None:
+    code = """
+@hookimpl
+def cryptoassets_service_startup(service):
+    service.scheduler.add_job(threading.Event().wait)
+"""
+    with daemon(config, tmp_path, **planted(tmp_path, code)) as running:
+        running.ready()
+        running.process.send_signal(signal.SIGINT)
+        running.logs("SIGINT: the daemon stops")
+        assert running.process.poll() is None
+        assert running.end(signal.SIGINT) == -signal.SIGINT
+        assert "Traceback" not in running.log
+
+
+def test_systemd_is_told_how_it_is(config: dict[str, Any], tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.settimeout(60)
+        systemd.bind(str(tmp_path / "notify"))
+        with daemon(config, tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify")) as running:
+            assert systemd.recv(100) == b"READY=1"
+            assert "the daemon is ready" in running.log
+            assert [systemd.recv(100) for _ in range(2)] == [b"WATCHDOG=1"] * 2
+            assert running.end() == 0
+            told = systemd.recv(100)
+            while told == b"WATCHDOG=1":
+                told = systemd.recv(100)
+            assert told == b"STOPPING=1"
+
+
+def test_jobs_go_on_after_the_clock_was_set(config: dict[str, Any], tmp_path: Path) -> None:
+    """F33: forward a year, then back to a day before."""
+    code = """
+import datetime as times
+import apscheduler.schedulers.base as base, apscheduler.schedulers.blocking
+from cryptoassets_core.service import every, main
+
+jump = [0]
+
+class Set(times.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return times.datetime.now(tz) + times.timedelta(days=jump[0])
+
+base.datetime = Set
+wall = time.time
+main.time = type("Time", (), {"time": staticmethod(lambda: wall() + jump[0] * 86400)})
+
+@hookimpl
+def cryptoassets_service_startup(service):
+    runs = []
+    def work():
+        runs.append(1)
+        if len(runs) in (3, 6, 9):
+            jump[0] = {3: 365, 6: -1, 9: 0}[len(runs)]
+        if len(runs) == 12:
+            NOTES.touch()
+    service.scheduler.add_job(work, every.Every(0.1), next_run_time=main.utc_now())
+"""
+    with daemon(config, tmp_path, **planted(tmp_path, code)) as running:
+        eventually((tmp_path / "notes").exists)
+        assert running.log.count("the clock was set back by") == 1
+        assert running.end() == 0
 
 
 def test_signal_during_the_start_is_not_lost(config: dict[str, Any], tmp_path: Path) -> None:

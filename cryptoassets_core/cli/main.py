@@ -10,6 +10,7 @@ from cryptoassets_core import __version__
 from cryptoassets_core.cli import reconciling, tasks
 from cryptoassets_core.cli.broadcasts import broadcasts
 from cryptoassets_core.cli.errors import one_sentence
+from cryptoassets_core.cli.events import events
 from cryptoassets_core.cli.opening import COIN, CONFIG_FILE, JSON
 from cryptoassets_core.cli.plugins import plugins
 from cryptoassets_core.plugins import Plugins
@@ -108,6 +109,7 @@ def import_wallet(
 
 cryptoassets.add_command(broadcasts)
 cryptoassets.add_command(plugins)
+cryptoassets.add_command(events)
 
 
 def main() -> None:

@@ -27,7 +27,10 @@ class EventSinkOptions(BaseModel):
 
 
 class EventSink(ABC):
-    """Delivers events to one place, one at a time, from a thread of its own."""
+    """Delivers events to one place, from a thread of its own, or several where it says so."""
+
+    #: How many threads may call :py:meth:`deliver` at once; what they deliver is of different subjects.
+    concurrency: int = 1
 
     def __init__(self, name: str, options: EventSinkOptions) -> None:
         self.name = name

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.database import cause
-from cryptoassets_core.errors import CannotResolveDatabaseConflict, EventDeliveryError
-from cryptoassets_core.event import outbox
+from cryptoassets_core.errors import CannotResolveDatabaseConflict
 from cryptoassets_core.event.base import EventSink
+from cryptoassets_core.event.courier import Courier
+from cryptoassets_core.event.news import watch_for_news
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
 logger = logging.getLogger(__name__)
 
-R = TypeVar("R")
-
-#: How long an event written by another process may wait before it is looked for.
-POLL_SECONDS = 1.0
-
-#: Deliveries are recorded at least this often, so that a crash repeats few of them.
-RECORD_SECONDS = 0.5
+#: How often to look while nobody would tell of events that other processes write, or the database is in trouble,
+POLL_SECONDS: Final = 1.0
+#: and when somebody would: for what a proxy before the database swallows.
+FALLBACK_SECONDS: Final = 10.0
 
 
 class EventDispatcher:
@@ -37,28 +34,35 @@ class EventDispatcher:
         conflict_resolver: ConflictResolver,
         sinks: Sequence[EventSink],
         *,
+        engine: Engine | None = None,
         leads: Callable[[], bool] = lambda: True,
         clock: Clock = utc_now,
     ) -> None:
         """
+        :param engine: where other processes write events; without it they are found by looking now and then.
         :param leads: tells whether this process delivers now, and not another one.
         """
-        self._resolver = conflict_resolver
-        self._sinks = list(sinks)
         self._leads = leads
-        self._clock = clock
         self._stopping = threading.Event()
-        self._news = {sink.name: threading.Event() for sink in self._sinks}
+        names = [sink.name for sink in sinks]
+        self._couriers = {
+            sink.name: Courier(conflict_resolver, sink, names, may_go_on=self._may_deliver, clock=clock)
+            for sink in sinks
+        }
+        self._news = {name: threading.Event() for name in names}
+        self._watcher = watch_for_news(engine, self.wake) if engine is not None and sinks else None
         self._threads: list[threading.Thread] = []
         #: What keeps the outbox from being read, by sink; told once and not at every look.
         self._troubles: dict[str, str] = {}
 
     def start(self) -> None:
         """Start a thread for each sink."""
-        if not self._sinks:
+        if not self._couriers:
             logger.warning("no event sinks are configured: nothing will hear of deposits and withdrawals")
-        for sink in self._sinks:
-            thread = threading.Thread(target=self._run, args=(sink,), name=f"event-sink-{sink.name}", daemon=True)
+        if self._watcher is not None:
+            self._watcher.start()
+        for name, courier in self._couriers.items():
+            thread = threading.Thread(target=self._run, args=(courier,), name=f"event-sink-{name}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -70,89 +74,74 @@ class EventDispatcher:
     def stop(self) -> None:
         """Finish what is under way; what was not delivered stays in the outbox."""
         self._stopping.set()
+        if self._watcher is not None:
+            self._watcher.stop()
         self.wake()
         for thread in self._threads:
             thread.join()
-        for sink in self._sinks:
-            sink.close()
+        for courier in self._couriers.values():
+            courier.close()
 
     def is_alive(self) -> bool:
-        """Tell whether every sink still has its thread."""
-        return all(thread.is_alive() for thread in self._threads)
-
-    def _run(self, sink: EventSink) -> None:
-        news = self._news[sink.name]
-        while not self._stopping.is_set():
-            news.clear()
-            try:
-                progress = self._leads() and self.deliver_due(sink)
-                self._all_well(sink)
-            except CannotResolveDatabaseConflict:
-                progress = True  # somebody else was busy with the same rows; look again
-            except DBAPIError as error:
-                # The database may be away for a while; the events are safe there.
-                self._trouble(sink, f"the database refused: {cause(error)}")
-                progress = False
-            except Exception as error:
-                logger.exception("event sink %s: unexpected trouble", sink.name)
-                self._trouble(sink, f"unexpected {type(error).__name__}; the log has the details")
-                progress = False
-            if not progress:
-                news.wait(POLL_SECONDS)
-
-    def problems(self) -> dict[str, str]:
-        """Return what keeps events from being read for their sinks, by sink."""
-        return dict(self._troubles)
-
-    def _trouble(self, sink: EventSink, problem: str) -> None:
-        if self._troubles.get(sink.name) != problem:
-            logger.warning("event sink %s: %s", sink.name, problem)
-        self._troubles[sink.name] = problem
-
-    def _all_well(self, sink: EventSink) -> None:
-        if self._troubles.pop(sink.name, None) is not None:
-            logger.info("event sink %s: the outbox can be read again", sink.name)
+        """Tell whether every sink still has its thread, and what tells of news its own."""
+        watching = self._watcher is None or self._watcher.is_alive()
+        return watching and all(thread.is_alive() for thread in self._threads)
 
     def deliver_due(self, sink: EventSink) -> bool:
         """Deliver what is due at one sink, for a bounded time.
 
         :returns: whether anything was delivered, so that there may be more.
         """
-        names = [each.name for each in self._sinks]
-        self._in_outbox(lambda session: outbox.fan_out(session, names))
-        due = self._in_outbox(lambda session: outbox.due_deliveries(session, sink.name, now=self._clock()))
-        delivered: list[int] = []
-        failed: tuple[outbox.Delivery, str] | None = None
-        deadline = time.monotonic() + RECORD_SECONDS
-        for delivery in due:
-            if self._stopping.is_set() or not self._leads() or time.monotonic() > deadline:
-                break
-            try:
-                sink.deliver(delivery.event)
-            except Exception as error:
-                failed = (delivery, _sentence(error))
-                break
-            delivered.append(delivery.row_id)
-        self._record(sink, delivered, failed)
-        return bool(delivered)
+        return self._couriers[sink.name].deliver_due()
 
-    def _in_outbox(self, work: Callable[[Session], R]) -> R:
-        return self._resolver.run(work, isolation_level=outbox.ISOLATION_LEVEL)
+    def problems(self) -> dict[str, str]:
+        """Return what keeps events from being read for their sinks, by sink."""
+        return dict(self._troubles)
 
-    def _record(self, sink: EventSink, delivered: list[int], failed: tuple[outbox.Delivery, str] | None) -> None:
-        now = self._clock()
-        if delivered:
-            self._in_outbox(lambda session: outbox.mark_delivered(session, sink.name, delivered, now=now))
-        if failed is None:
-            return
-        delivery, reason = failed
-        state = self._in_outbox(lambda session: outbox.mark_failed(session, sink.name, delivery, reason, now=now))
-        level = logging.ERROR if state is outbox.DeliveryState.DEAD else logging.WARNING
-        logger.log(level, "event sink %s: event %s is %s: %s", sink.name, delivery.event.id, state, reason)
+    def _may_deliver(self) -> bool:
+        return not self._stopping.is_set() and self._leads()
 
+    def _run(self, courier: Courier) -> None:
+        news = self._news[courier.sink.name]
+        while not self._stopping.is_set():
+            news.clear()
+            pause = self._look(courier)
+            rest = courier.rest_seconds()
+            if rest:
+                self._stopping.wait(rest)  # news change nothing for a sink that is down
+            elif pause:
+                news.wait(pause)
 
-def _sentence(error: Exception) -> str:
-    if isinstance(error, EventDeliveryError):
-        return str(error)
-    logger.error("an event sink failed in an unexpected way", exc_info=error)
-    return f"unexpected {type(error).__name__}; the log has the details"
+    def _look(self, courier: Courier) -> float:
+        """Deliver what is due, whatever goes wrong; returns the seconds until the next look."""
+        name = courier.sink.name
+        try:
+            if not self._leads():
+                return self._fallback_seconds()
+            if courier.deliver_due():
+                self._all_well(name)
+                return 0
+            due = courier.seconds_until_due()
+            self._all_well(name)
+            return min(due or FALLBACK_SECONDS, self._fallback_seconds())
+        except CannotResolveDatabaseConflict:
+            return 0  # somebody else was busy with the same rows; look again
+        except DBAPIError as error:
+            # The database may be away for a while; the events are safe there.
+            self._trouble(name, f"the database refused: {cause(error)}")
+        except Exception as error:
+            logger.exception("event sink %s: unexpected trouble", name)
+            self._trouble(name, f"unexpected {type(error).__name__}; the log has the details")
+        return POLL_SECONDS
+
+    def _fallback_seconds(self) -> float:
+        return FALLBACK_SECONDS if self._watcher is not None and self._watcher.is_watching else POLL_SECONDS
+
+    def _trouble(self, name: str, problem: str) -> None:
+        if self._troubles.get(name) != problem:
+            logger.warning("event sink %s: %s", name, problem)
+        self._troubles[name] = problem
+
+    def _all_well(self, name: str) -> None:
+        if self._troubles.pop(name, None) is not None:
+            logger.info("event sink %s: the outbox can be read again", name)

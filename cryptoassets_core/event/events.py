@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from cryptoassets_core.amounts import format_amount
@@ -202,3 +203,19 @@ def broadcast_dead(
         amount=amount,
         reason=reason,
     )
+
+
+def backend_down(*, coin_name: str, since: datetime, reason: str) -> NewEvent:
+    """A coin's backend does not do what it is asked, for a while already; told once for each outage.
+
+    :param since: when it was first noticed; delivered in ISO 8601.
+    """
+    return _event("backend_down", f"{coin_name}:backend", coin_name=coin_name, since=since.isoformat(), reason=reason)
+
+
+def backend_up(*, coin_name: str, at: datetime) -> NewEvent:
+    """A coin's backend works again after an outage that was told.
+
+    :param at: when that was noticed; delivered in ISO 8601.
+    """
+    return _event("backend_up", f"{coin_name}:backend", coin_name=coin_name, at=at.isoformat())

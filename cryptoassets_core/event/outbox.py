@@ -17,6 +17,7 @@ from enum import StrEnum
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     ForeignKey,
     Index,
     Integer,
@@ -26,7 +27,9 @@ from sqlalchemy import (
     Text,
     and_,
     exists,
+    func,
     insert,
+    or_,
     select,
     text,
     update,
@@ -62,6 +65,9 @@ event_table = Table(
     Column("data", Text, nullable=False),
     Column("created_at", UTCDateTime, nullable=False, default=utc_now),
     Column("fanned_out", Boolean, nullable=False, default=False),
+    Index("ix_cryptoassets_event_created_at", "created_at"),
+    Index("ix_cryptoassets_event_name", "name", "id"),
+    Index("ix_cryptoassets_event_subject", "subject", "id"),
     Index(
         "ix_cryptoassets_event_new",
         "id",
@@ -73,8 +79,8 @@ event_table = Table(
 delivery_table = Table(
     "cryptoassets_event_delivery",
     metadata,
-    Column("sink", String(255), primary_key=True),
     Column("event_row_id", RowId, ForeignKey("cryptoassets_event.id"), primary_key=True, autoincrement=False),
+    Column("sink", String(255), primary_key=True),
     # Copied from the event, so that order within a subject is one index look-up.
     Column("subject", String(255), nullable=False),
     Column("state", enum_column_type(DeliveryState), nullable=False, default=DeliveryState.PENDING),
@@ -97,7 +103,16 @@ delivery_table = Table(
         postgresql_where=text("state = 'pending'"),
         sqlite_where=text("state = 'pending'"),
     ),
+    Index(
+        "ix_cryptoassets_event_delivery_dead",
+        "event_row_id",
+        postgresql_where=text("state = 'dead'"),
+        sqlite_where=text("state = 'dead'"),
+    ),
 )
+
+#: What PostgreSQL tells listeners by this name: there may be something to deliver.
+CHANNEL = "cryptoassets_event"
 
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 3600.0
@@ -138,6 +153,16 @@ def record(session: Session, events: Sequence[NewEvent]) -> None:
                 for event in events
             ],
         )
+        announce(session)
+
+
+def announce(session: Session) -> None:
+    """Tell the daemon at the commit that there is something to deliver, where the database can.
+
+    PostgreSQL lets transactions that do so commit one after the other: only those that write events should.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_notify(CHANNEL, "")))
 
 
 def fan_out(session: Session, sinks: Sequence[str], *, limit: int = 1000) -> int:
@@ -188,7 +213,7 @@ def due_deliveries(session: Session, sink: str, *, now: datetime, limit: int = 1
         .where(
             delivery_table.c.sink == sink,
             delivery_table.c.state == DeliveryState.PENDING,
-            delivery_table.c.next_attempt_at <= now,
+            _is_due(now),
             ~blocked,
         )
         .order_by(delivery_table.c.next_attempt_at, delivery_table.c.event_row_id)
@@ -198,6 +223,24 @@ def due_deliveries(session: Session, sink: str, *, now: datetime, limit: int = 1
         Delivery(row.event_row_id, Event(row.event_id, row.name, json.loads(row.data)), row.attempts, row.created_at)
         for row in due
     ]
+
+
+def seconds_until_due(session: Session, sink: str, *, now: datetime) -> float | None:
+    """Return after how long the next attempt at a sink is due that is not due yet, None if there is none."""
+    next_at = session.scalar(
+        select(func.min(delivery_table.c.next_attempt_at)).where(
+            delivery_table.c.sink == sink,
+            delivery_table.c.state == DeliveryState.PENDING,
+            delivery_table.c.next_attempt_at > now,
+        )
+    )
+    return None if next_at is None else (next_at - now).total_seconds()
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Nothing waits longer than the longest pause: a time beyond it was written before the clock was set back."""
+    next_attempt_at = delivery_table.c.next_attempt_at
+    return or_(next_attempt_at <= now, next_attempt_at > now + timedelta(seconds=LONGEST_RETRY_SECONDS))
 
 
 def mark_delivered(session: Session, sink: str, row_ids: Sequence[int], *, now: datetime) -> None:

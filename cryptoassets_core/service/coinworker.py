@@ -23,6 +23,7 @@ from cryptoassets_core.errors import (
 )
 from cryptoassets_core.loading import load_class
 from cryptoassets_core.service.notifyqueue import NotifyQueue
+from cryptoassets_core.service.outage import OutageReporter
 from cryptoassets_core.tools.broadcast import Broadcaster, wallets_to_broadcast
 from cryptoassets_core.tools.broadcastagain import submit_again
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
@@ -58,9 +59,11 @@ class CoinWorker:
         *,
         walletnotify: WalletNotifySetup | None,
         on_events: Callable[[], None],
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         """
         :param on_events: called after events were written.
+        :param leads: tells whether this process does the coin's work now, and not another one.
         """
         self.coin = coin
         self.health = CoinHealth()
@@ -68,10 +71,13 @@ class CoinWorker:
         self._backend = backend
         self._resolver = conflict_resolver
         self._on_events = on_events
+        self._leads = leads
+        self._outage = OutageReporter(conflict_resolver, coin.name)
         self._checked = False
         self._caught_up = False
         self._queue = NotifyQueue(coin.name, self.look_at)
-        self._handler = _open_channel(walletnotify, self._queue.put) if walletnotify else None
+        #: Takes notifications, None if none is configured.
+        self.handler = _open_channel(walletnotify, self._queue.put) if walletnotify else None
 
     def start(self) -> None:
         """Open the notification channel.
@@ -79,34 +85,37 @@ class CoinWorker:
         :raises ConfigurationError: it cannot be opened, or the backend refuses us for good or serves another network.
         """
         path = f"coins.{self.coin.name}.backend"
-        if self._handler is not None:
+        if self.handler is not None:
             with at(f"{path}.walletnotify"):
-                self._handler.start()
+                self.handler.start()
         try:
             with at(path):
                 self._check_backend()
         except BackendError as error:
             # It may come up, or answer with something better, later.
             self._trouble("backend", str(error))
-        if self._handler is None:
+        if self.handler is None:
             logger.warning("%s: no walletnotify is configured: deposits show with the next block only", self.coin.name)
         self._queue.start()
 
     def stop(self) -> None:
         """Close the notification channel and finish what is under way."""
-        if self._handler is not None:
-            self._handler.stop()
+        if self.handler is not None:
+            self.handler.stop()
         self._queue.stop()
 
     def components(self) -> dict[str, bool]:
         """Return whether notifications are still taken, and whether they are looked at."""
         alive = {f"{self.coin.name} notification queue": self._queue.is_alive()}
-        if self._handler is not None:
-            alive[f"{self.coin.name} walletnotify"] = self._handler.is_alive()
+        if self.handler is not None:
+            alive[f"{self.coin.name} walletnotify"] = self.handler.is_alive()
         return alive
 
     def poll(self) -> None:
         """Follow the chain; the first time also without a new block, to find what happened while nobody looked."""
+        if not self._leads():
+            self._stand_by()
+            return
 
         def work() -> int:
             if self._caught_up:
@@ -117,10 +126,21 @@ class CoinWorker:
             return events
 
         self._attempt("poll", work)
+        self._tell_of_outages()
 
-    def stand_by(self) -> None:
+    def _tell_of_outages(self) -> None:
+        problem = self.health.problems.get("backend")
+        try:
+            told = self._outage.is_up() if problem is None else self._outage.is_down(problem)
+        except (DBAPIError, CannotResolveDatabaseConflict):
+            return  # the next poll comes soon
+        if told:
+            self._on_events()
+
+    def _stand_by(self) -> None:
         """Another daemon leads: what it does meanwhile is to be caught up with when this one does."""
         self._caught_up = False
+        self._outage.forget()
 
         def work() -> int:
             self._backend.check()
@@ -142,7 +162,7 @@ class CoinWorker:
     def broadcast(self) -> None:
         """Publish again what the network may have forgotten, and send the withdrawals of each wallet."""
         backend = self._backend
-        if not isinstance(backend, TwoStepBackend | OneShotBackend):
+        if not isinstance(backend, TwoStepBackend | OneShotBackend) or not self._leads():
             return
 
         def work() -> int:
@@ -150,7 +170,9 @@ class CoinWorker:
                 submit_again(self.coin, self._resolver, backend)
             wallets = self._resolver.run(lambda session: wallets_to_broadcast(session, self.coin))
             return sum(
-                Broadcaster(wallet, self._resolver, backend, coin=self.coin).do_broadcasts().count for wallet in wallets
+                Broadcaster(wallet, self._resolver, backend, coin=self.coin).do_broadcasts().count
+                for wallet in wallets
+                if self._leads()
             )
 
         self._attempt("broadcast", work, asks_backend=False)

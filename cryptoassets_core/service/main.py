@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import timedelta
+from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
@@ -17,15 +21,19 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from cryptoassets_core import __version__
 from cryptoassets_core.app import CryptoAssetsApp, Subsystem
-from cryptoassets_core.clock import utc_now
+from cryptoassets_core.clock import steady_seconds, utc_now
 from cryptoassets_core.configure import Configurator
 from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.event.dispatcher import EventDispatcher
+from cryptoassets_core.event.history import prune
+from cryptoassets_core.service import systemd
 from cryptoassets_core.service.coinworker import CoinWorker
+from cryptoassets_core.service.every import Every
 from cryptoassets_core.service.leadership import Leadership
 from cryptoassets_core.service.status.server import StatusServer
 from cryptoassets_core.tools.receivescan import scan
 from cryptoassets_core.validation import at
+from cryptoassets_core.walletnotify.base import IncomingTransactionRunnable
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +44,14 @@ EXIT_UNCLEAN = 2
 #: How often the components are looked after.
 MONITOR_SECONDS = 1.0
 
+#: The clock was set back if it lost so much against one that nobody sets.
+CLOCK_JUMP_SECONDS = 2.0
+
 #: How long work that is under way may take to end when the daemon stops.
 STOP_SECONDS = 40.0
+
+#: How often events are forgotten that are old enough.
+PRUNE_SECONDS = 86_400.0
 
 #: What one of several daemons leads in, beside each coin.
 EVENT_DELIVERY = "event delivery"
@@ -88,6 +102,7 @@ class Service:
         self.dispatcher = EventDispatcher(
             self.app.conflict_resolver,
             self.app.event_handler_registry.get_all(),
+            engine=self.app.engine,
             leads=lambda: self.leadership.leads(EVENT_DELIVERY),
         )
         self.workers = {
@@ -97,6 +112,7 @@ class Service:
                 self.app.conflict_resolver,
                 walletnotify=self.app.walletnotify.get(name),
                 on_events=self.dispatcher.wake,
+                leads=partial(self._leads, name),
             )
             for name, coin in self.app.coins.all()
             if coin.backend is not None
@@ -107,6 +123,10 @@ class Service:
         self.status_server: StatusServer | None = None
         #: Which component was busy for too long when the daemon stopped, None if none was.
         self.left_behind: str | None = None
+        #: Whether it ended otherwise than it was told to.
+        self.unclean = False
+        self._runs_as_daemon = False
+        self._interrupted = False
         self._job_problems: dict[str, str] = {}
         # Of all ways to wait only this one may be woken from a signal handler: its put() is reentrant.
         self._stop_requests: SimpleQueue[str] = SimpleQueue()
@@ -130,6 +150,26 @@ class Service:
             total += scan(worker.updater)
         return total
 
+    def poll_broadcast(self) -> None:
+        """Send the queued withdrawals of every coin, each wallet apart; a backend that fails is logged."""
+        for worker in self.workers.values():
+            worker.broadcast()
+
+    def poll_network_transaction_confirmations(self) -> int:
+        """Follow every chain, as far as this process does so; returns how many coins there are."""
+        for worker in self.workers.values():
+            worker.poll()
+        return len(self.workers)
+
+    @property
+    def incoming_transaction_runnables(self) -> dict[str, IncomingTransactionRunnable]:
+        """The notification channels, by acronym."""
+        return {name: worker.handler for name, worker in self.workers.items() if worker.handler is not None}
+
+    def _leads(self, name: str) -> bool:
+        """Tell whether this process does a coin's work: always, unless it runs as one of perhaps several daemons."""
+        return not self._runs_as_daemon or self.leadership.leads(name)
+
     # --- The daemon -----------------------------------------------------------------------------------------
 
     def start(self) -> int:
@@ -143,21 +183,25 @@ class Service:
             raise ConfigurationError("coins: no coin has a backend, so the daemon has nothing to do")
         if self.daemon:
             self.setup_sigterm()
+        well = False
         try:
             self.app.plugins.call("cryptoassets_service_startup", service=self)
             self._start_components()
             splash_version()
+            systemd.notify("READY=1")
             well = self.run_thread_monitor()
         finally:
-            self.shutdown()
+            systemd.notify("STOPPING=1")
+            self.shutdown(unclean=not well)
         logger.info("the daemon has stopped")
-        return EXIT_CLEAN if well and self.left_behind is None else EXIT_UNCLEAN
+        return EXIT_UNCLEAN if self.unclean else EXIT_CLEAN
 
     def _start_components(self) -> None:
         # First what opens ports: they may be in use, and nothing has begun then.
         self.start_status_server()
         self.setup_incoming_notifications()
         self._add_jobs()
+        self._runs_as_daemon = True
         self.leadership.start()
         self.dispatcher.start()
         self.scheduler.start()
@@ -181,29 +225,33 @@ class Service:
         signal.signal(signal.SIGINT, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._interrupted:
+            # Somebody at the keyboard does not want to wait for what is under way; nothing is lost by it.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        self._interrupted = self._interrupted or number == signal.SIGINT
         self._stop_requests.put(signal.Signals(number).name)
 
     def _add_jobs(self) -> None:
         now = utc_now()
-        for name in self.workers:
+        settings = self.app.service_settings
+        for name, worker in self.workers.items():
             for job, work, seconds in (
-                ("poll", self._poll, self.app.service_settings.poll_period),
-                ("broadcast", self._broadcast, self.broadcast_period),
+                ("poll", worker.poll, settings.poll_period),
+                ("broadcast", worker.broadcast, self.broadcast_period),
             ):
-                self.scheduler.add_job(
-                    work, "interval", args=[name], seconds=seconds, id=f"{name}-{job}", next_run_time=now
-                )
+                self.scheduler.add_job(work, Every(seconds), id=f"{name}-{job}", next_run_time=now)
+        if settings.keep_events_days is not None:
+            self.scheduler.add_job(
+                self._prune_events, Every(PRUNE_SECONDS), id="prune-events", name="prune events", next_run_time=now
+            )
 
-    def _poll(self, name: str) -> None:
-        worker = self.workers[name]
-        if self.leadership.leads(name):
-            worker.poll()
-        else:
-            worker.stand_by()
-
-    def _broadcast(self, name: str) -> None:
-        if self.leadership.leads(name):
-            self.workers[name].broadcast()
+    def _prune_events(self) -> None:
+        """Forget old events that every sink has; :py:mod:`~cryptoassets_core.event.history`."""
+        if self.leadership.leads(EVENT_DELIVERY):
+            days = timedelta(days=self.app.service_settings.keep_events_days or 0)
+            count = prune(self.app.conflict_resolver, utc_now() - days)
+            logger.info("pruned %s events that were delivered and older than %s days", count, days.days)
 
     def _on_leadership(self, name: str) -> None:
         """Begin at once where this daemon leads now, and not when the next period is over."""
@@ -236,7 +284,10 @@ class Service:
 
         :returns: False if a component died.
         """
+        steady_to_wall = time.time() - steady_seconds()
         while self.check_threads():
+            systemd.notify("WATCHDOG=1")
+            steady_to_wall = self._mind_the_clock(steady_to_wall)
             try:
                 reason = self._stop_requests.get(timeout=MONITOR_SECONDS)
             except Empty:
@@ -244,6 +295,18 @@ class Service:
             logger.info("%s: the daemon stops", reason)
             return True
         return False
+
+    def _mind_the_clock(self, before: float) -> float:
+        """Plan all jobs anew after the clock was set back: they would wait until it is again as late as it was.
+
+        :param before: wall clock less steady clock, as this returned it last.
+        """
+        now = time.time() - steady_seconds()
+        if now < before - CLOCK_JUMP_SECONDS:
+            logger.warning("the clock was set back by %.0f seconds; all jobs are planned anew", before - now)
+            for job in self.scheduler.get_jobs():
+                job.reschedule(job.trigger)
+        return now
 
     def check_threads(self) -> bool:
         """Tell whether every component is alive, and log which one is not."""
@@ -266,14 +329,18 @@ class Service:
         """Ask the daemon to end; :py:meth:`start` returns soon after."""
         self._stop_requests.put("asked to")
 
-    def shutdown(self) -> None:
-        """Stop all components, and leave behind what is busy for too long: at the next start it is taken up again."""
+    def shutdown(self, unclean: bool = False) -> None:
+        """Stop all components, and leave behind what is busy for too long: at the next start it is taken up again.
+
+        :param unclean: it stops because something failed, which :py:attr:`unclean` tells then.
+        """
         self.left_behind = "everything"
         stopper = threading.Thread(target=self._stop_components, name="stopper", daemon=True)
         stopper.start()
         stopper.join(STOP_SECONDS)
         if self.left_behind is not None:
             logger.error("%s is still busy after %s seconds and is cut off", self.left_behind, STOP_SECONDS)
+        self.unclean = unclean or self.left_behind is not None
 
     def _stop_components(self) -> None:
         """Stop one after the other, in the order in which work flows."""
