@@ -11,14 +11,22 @@ from typing import Final
 
 from cryptoassets_core.errors import InvalidAmountError, InvalidAmountTypeError
 
-#: What a BIGINT column holds; the decimals of a coin decide how many whole coins that is.
+#: What a BIGINT column holds: of a coin with 8 decimals, some 92 thousand million.
 MAX_MINOR_UNITS: Final = 2**63 - 1
 
 #: Decimals up to which every amount that matters fits a BIGINT.
 BIGINT_DECIMALS: Final = 8
 
+#: What a NUMERIC(38, 0) holds, the column of coins with more decimals.
+_MAX_NUMERIC: Final = 10**38 - 1
+
 #: Enough digits for a NUMERIC(38, 0), and an error instead of a rounded result.
 _EXACT: Final = Context(prec=76, traps=[Inexact, InvalidOperation])
+
+
+def max_minor_units(decimals: int) -> int:
+    """Return the most minor units that one amount, or the balance of one account, of a coin can have."""
+    return MAX_MINOR_UNITS if decimals <= BIGINT_DECIMALS else _MAX_NUMERIC
 
 
 def to_minor_units(value: Decimal | int, decimals: int) -> int:
@@ -70,7 +78,7 @@ def check_minor_units(value: Decimal | int, decimals: int) -> int:
     minor = to_minor_units(value, decimals)
     if minor <= 0:
         raise InvalidAmountError(f"an amount must be more than zero, not {_shown(Decimal(value))}")
-    if minor > MAX_MINOR_UNITS:
+    if minor > max_minor_units(decimals):
         raise InvalidAmountError(f"the amount {_shown(Decimal(value))} is more than the database can hold")
     return minor
 

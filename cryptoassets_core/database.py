@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, NoSuchModuleError
 
 from cryptoassets_core.errors import ConfigurationError
 
@@ -28,7 +29,7 @@ def connect(url: str, *, echo: bool = False, isolation_level: str = "SERIALIZABL
     try:
         if parsed.get_backend_name() == "sqlite":
             return _sqlite_engine(parsed, echo=echo)
-        return create_engine(parsed, echo=echo, isolation_level=isolation_level)
+        engine = create_engine(parsed, echo=echo, isolation_level=isolation_level)
     except NoSuchModuleError:
         raise ConfigurationError(
             f"database.url: there is no database {parsed.drivername!r}; use postgresql://… or sqlite:///…"
@@ -42,6 +43,64 @@ def connect(url: str, *, echo: bool = False, isolation_level: str = "SERIALIZABL
         raise ConfigurationError(
             f"database.url: {parsed.drivername} cannot be used like this; check the options behind the ? of the URL"
         ) from None
+    _refuse_stale_connections(engine)
+    return engine
+
+
+def _refuse_stale_connections(engine: Engine) -> None:
+    """Have the pool make new connections in place of those that the server has ended meanwhile.
+
+    A server that waits for us to ask says nothing; what there is to read from an idle connection is its end, or that of
+    the server. Looking costs no round trip.
+    """
+
+    @event.listens_for(engine, "checkout")
+    def _look(driver: Any, record: Any, _pooled: Any) -> None:
+        if not record.info.get("was_idle"):
+            record.info["was_idle"] = True  # it has just been made
+            return
+        waiting = select.poll()
+        waiting.register(driver.fileno(), select.POLLIN)
+        if waiting.poll(0):
+            raise InvalidatePoolError
+
+
+@contextmanager
+def lone_statements(engine: Engine) -> Iterator[Any]:
+    """Lend the driver's cursor; each of its statements is a transaction of its own, at the server's isolation level.
+
+    For the one statement that must be as cheap as it can be: SQLAlchemy's connection, session and result would cost
+    several times what the statement does. psycopg2 tells the server when a connection with an isolation level leaves
+    autocommit, at the price of a round trip, but not if the level was taken off before.
+
+    :raises DBAPIError: in place of the driver's errors, as SQLAlchemy would; ``connection_invalidated`` tells that the
+        connection was lost, and then nobody knows whether the statement was carried out.
+    """
+    pooled = engine.raw_connection()
+    try:
+        driver: Any = pooled.driver_connection
+        level, driver.isolation_level = driver.isolation_level, None
+        driver.autocommit = True
+        try:
+            with driver.cursor() as cursor:
+                yield cursor
+        except engine.dialect.loaded_dbapi.Error as error:
+            lost = engine.dialect.is_disconnect(error, driver, None)
+            if lost:
+                pooled.invalidate(error)
+            raise _as_sqlalchemy_error(engine, error, lost=lost) from error
+        finally:
+            if not driver.closed:
+                driver.autocommit = False
+                driver.isolation_level = level
+    finally:
+        pooled.close()
+
+
+def _as_sqlalchemy_error(engine: Engine, error: Exception, *, lost: bool) -> BaseException:
+    return DBAPIError.instance(
+        None, None, error, engine.dialect.loaded_dbapi.Error, connection_invalidated=lost, dialect=engine.dialect
+    )
 
 
 def shown(engine: Engine) -> str:

@@ -6,6 +6,7 @@ import threading
 from decimal import Decimal
 
 import pytest
+from kit import Till
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -64,3 +65,16 @@ def test_writing_is_refused_by_postgresql(postgres_url: str, wait: bool) -> None
     with app.open_readonly_session(wait=wait) as session, pytest.raises(DBAPIError, match="read-only transaction"):
         app.coins.get("btc").wallet_model.get_or_create_by_name("w", session)
     app.close()
+
+
+def test_readonly_session_refuses_to_write_and_the_connection_is_fit_for_writing_again(till: Till) -> None:
+    a = till.account("a", "1")
+    before = till.dump()
+    for _ in range(2):
+        with till.app.open_readonly_session() as session:
+            assert session.get_one(till.coin.account_model, a).balance == 1
+            with pytest.raises(DBAPIError, match=r"(?i)read.?only"):
+                session.execute(text("UPDATE btc_account SET name = 'z'"))
+        assert till.dump() == before
+        with till.app.open_session() as session:
+            session.execute(text("UPDATE btc_account SET name = 'z'"))

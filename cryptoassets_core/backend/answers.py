@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
 
-from cryptoassets_core.amounts import MAX_MINOR_UNITS, to_minor_units
+from cryptoassets_core.amounts import max_minor_units, to_minor_units
 from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, SentTransaction, Txid
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import BackendError, InvalidAmountError
@@ -94,7 +94,7 @@ def is_fee(fee: object, coin: Coin) -> bool:
     if not isinstance(fee, Decimal):
         return False
     try:
-        return 0 <= to_minor_units(fee, coin.description.decimals) <= MAX_MINOR_UNITS
+        return 0 <= to_minor_units(fee, coin.description.decimals) <= max_minor_units(coin.description.decimals)
     except InvalidAmountError:
         return False
 

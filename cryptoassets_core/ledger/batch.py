@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, String, insert, literal, select, type_coerce, update
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.amounts import MAX_MINOR_UNITS, check_amount, check_minor_units, from_minor_units
+from cryptoassets_core.amounts import check_amount, check_minor_units, from_minor_units, max_minor_units
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import (
     CryptoAssetsError,
@@ -184,7 +184,7 @@ def _plan(
                     available=from_minor_units(available, books.coin.decimals),
                     symbol=books.coin.symbol,
                 )
-            if receiver.balance + receiver.change + amount > MAX_MINOR_UNITS:
+            if receiver.balance + receiver.change + amount > max_minor_units(books.coin.decimals):
                 check_room(
                     books,
                     account_id=receiver.id,

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
-from cryptoassets_core.amounts import MAX_MINOR_UNITS, check_amount, from_minor_units
+from cryptoassets_core.amounts import check_amount, from_minor_units, max_minor_units
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import InvalidAmountError, NotEnoughAccountBalance, UnknownRowError, WrongWalletError
 from cryptoassets_core.ledger.books import Books
@@ -80,7 +80,7 @@ def check_room(books: Books, *, account_id: int, balance: Decimal, amount: Decim
 
 def most(books: Books) -> Decimal:
     """Return the whole coins that one account can hold."""
-    return from_minor_units(MAX_MINOR_UNITS, books.coin.decimals)
+    return from_minor_units(max_minor_units(books.coin.decimals), books.coin.decimals)
 
 
 @contextmanager

@@ -85,11 +85,29 @@ def _unfolded_arrays(
     name: str, columns: Mapping[str, type[TypeEngine[Any]]], rows: Sequence[Sequence[object]]
 ) -> TextClause:
     arrays = ", ".join(f"CAST(:{name}_{key} AS {_ARRAY_TYPES[kind]}[])" for key, kind in columns.items())
-    values = {f"{name}_{key}": [row[index] for row in rows] for index, key in enumerate(columns)}
+    values = zip(*rows, strict=True) if rows else ([] for _ in columns)
     # The names come from our own code, the values go as parameters.
     return text(f"SELECT * FROM unnest({arrays}) AS unfolded ({', '.join(columns)})").bindparams(  # noqa: S608
-        *(bindparam(key, value) for key, value in values.items())
+        *(
+            bindparam(f"{name}_{key}", _array(kind, column_values))
+            for (key, kind), column_values in zip(columns.items(), values, strict=True)
+        )
     )
+
+
+def _array(kind: type[TypeEngine[Any]], values: Sequence[Any]) -> str:
+    """Write an array as PostgreSQL reads it: one text, where a list would be parsed and planned number by number.
+
+    Source: PostgreSQL documentation, "Arrays", "Array Input and Output Syntax".
+    """
+    if kind is String:
+        return "{" + ",".join("NULL" if value is None else _quoted(value) for value in values) + "}"
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _unfolded_json(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.orm import Session, make_transient_to_detached
 
-from cryptoassets_core.amounts import check_amount
+from cryptoassets_core.amounts import check_minor_units, from_minor_units
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import SameAccount
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.idempotency import earlier_transaction
-from cryptoassets_core.ledger.posting import bring_up_to_date, check_room, credit, debit, lock_accounts, most, post
+from cryptoassets_core.ledger.posting import bring_up_to_date, check_room, credit, debit, lock_accounts, post
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
-from cryptoassets_core.ledger.transferfunction import transfer_call
+from cryptoassets_core.ledger.transferfunction import transfer_call, transfer_values
 from cryptoassets_core.names import check_id
 
 #: What every transfer's row has, and has not.
@@ -55,6 +55,13 @@ class Receipt:
     receiving_balance_after: Decimal
 
 
+class Cursor(Protocol):
+    """What is needed of a driver's cursor (PEP 249)."""
+
+    def execute(self, operation: str, parameters: Any = ..., /) -> object: ...
+    def fetchone(self) -> Any: ...
+
+
 def transfer(session: Session, books: Books, order: TransferOrder) -> Any:
     """Move coins between two accounts, at once and for good.
 
@@ -64,11 +71,12 @@ def transfer(session: Session, books: Books, order: TransferOrder) -> Any:
     :raises WrongWalletError: an account belongs to another wallet.
     :raises IdempotencyConflictError: the key was used for another transfer.
     """
-    amount = _checked_amount(books, order)
+    amount_minor = _checked_amount(books, order)
+    amount = from_minor_units(amount_minor, books.coin.decimals)
     earlier = _earlier(session, books, order, amount)
     if earlier is not None:
         return earlier
-    values = _transfer_in_one_call(session, books, order, amount)
+    values = _transfer_in_one_call(session, books, order, amount_minor)
     if values is None:
         return _transfer_step_by_step(session, books, order, amount)
     # All values are known: an object of its own making costs a tenth of one that is read back.
@@ -78,25 +86,34 @@ def transfer(session: Session, books: Books, order: TransferOrder) -> Any:
     return transaction
 
 
-def transfer_at_once(session: Session, books: Books, order: TransferOrder) -> Receipt | None:
-    """Move coins by a single statement, which needs no transaction around it; idempotency keys are not looked up.
+def transfer_at_once(cursor: Cursor, books: Books, order: TransferOrder) -> Receipt | None:
+    """Move coins by a single statement of PostgreSQL, which needs no transaction around it.
 
+    An idempotency key is written but not looked up: one that was used before ends as the database's IntegrityError.
+
+    :param cursor: of the driver; see :py:func:`~cryptoassets_core.database.lone_statements`.
     :returns: None if that cannot be, and nothing was written; :py:func:`transfer` can, or says why not.
     """
-    values = _transfer_in_one_call(session, books, order, _checked_amount(books, order))
-    if values is None:
+    amount_minor = _checked_amount(books, order)
+    cursor.execute(transfer_call(books), transfer_values(books, order, amount_minor, utc_now()))
+    row_id, _, sending_after, _, receiving_after = cursor.fetchone()
+    if row_id is None:
         return None
-    return Receipt(values["id"], values["sending_balance_after"], values["receiving_balance_after"])
+    decimals = books.coin.decimals
+    return Receipt(
+        row_id, from_minor_units(int(sending_after), decimals), from_minor_units(int(receiving_after), decimals)
+    )
 
 
-def _checked_amount(books: Books, order: TransferOrder) -> Decimal:
-    amount = check_amount(order.amount, books.coin.decimals)
+def _checked_amount(books: Books, order: TransferOrder) -> int:
+    """Return the amount in minor units."""
+    amount_minor = check_minor_units(order.amount, books.coin.decimals)
     check_id(order.wallet_id, f"{books.coin.symbol} wallet")
     for account_id in (order.sending_account_id, order.receiving_account_id):
         check_id(account_id, f"{books.coin.symbol} account")
     if order.sending_account_id == order.receiving_account_id:
         raise SameAccount(f"account {order.sending_account_id} cannot send to itself; name another receiving account")
-    return amount
+    return amount_minor
 
 
 def _earlier(session: Session, books: Books, order: TransferOrder, amount: Decimal) -> Any | None:
@@ -143,7 +160,7 @@ def _transfer_step_by_step(session: Session, books: Books, order: TransferOrder,
 
 
 def _transfer_in_one_call(
-    session: Session, books: Books, order: TransferOrder, amount: Decimal
+    session: Session, books: Books, order: TransferOrder, amount_minor: int
 ) -> dict[str, Any] | None:
     """Return the row by column, or None where one call cannot do it and the long way round can, or says why not.
 
@@ -151,30 +168,22 @@ def _transfer_in_one_call(
     """
     if order.overdraft or session.get_bind().dialect.name != "postgresql":
         return None
-    now = utc_now()
-    done = session.execute(
-        transfer_call(books),
-        {
-            "order_wallet_id": order.wallet_id,
-            "order_sender": order.sending_account_id,
-            "order_receiver": order.receiving_account_id,
-            "order_amount": amount,
-            "order_label": order.label,
-            "order_address_id": order.address_id,
-            "order_idempotency_key": order.idempotency_key,
-            "order_now": now,
-            "order_room": most(books) - amount,
-        },
-    ).one()
-    if done.id is None:
+    now, decimals = utc_now(), books.coin.decimals
+    row_id, sending_entry, sending_after, receiving_entry, receiving_after = (
+        session.connection()
+        .exec_driver_sql(transfer_call(books), transfer_values(books, order, amount_minor, now))
+        .one()
+    )
+    if row_id is None:
         return None
-    row_id, sending_entry, sending_after, receiving_entry, receiving_after = done
+    sending_after = from_minor_units(int(sending_after), decimals)
+    receiving_after = from_minor_units(int(receiving_after), decimals)
     bring_up_to_date(session, books, order.sending_account_id, balance=sending_after, entries=sending_entry)
     bring_up_to_date(session, books, order.receiving_account_id, balance=receiving_after, entries=receiving_entry)
     return _FIXED | {
         "id": row_id,
         "wallet_id": order.wallet_id,
-        "amount": amount,
+        "amount": from_minor_units(amount_minor, decimals),
         "label": order.label,
         "address_id": order.address_id,
         "idempotency_key": order.idempotency_key,

@@ -3,58 +3,76 @@
 Parsing and planning take the server longer than the transfer itself, and it does both anew for each statement that a
 driver sends as text. What stands in a function is planned once a connection, whatever pools connections in between.
 
-Inside is one statement. Both accounts are locked in id order first; the debit is conditional, the credit happens if the
-debit did, and the row is written if both did. Under READ COMMITTED PostgreSQL looks at the newest version of a row that
-it waited for, and checks the condition on that one. Source: PostgreSQL documentation, "Transaction Isolation", "WITH
-Queries" and "PL/pgSQL Under the Hood".
+Inside, both accounts are locked in id order and looked at before anything is written; what follows cannot fail for want
+of coins. Under READ COMMITTED PostgreSQL looks at the newest version of a row that it waited for. Source: PostgreSQL
+documentation, "Transaction Isolation" and "PL/pgSQL Under the Hood".
 """
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
-from sqlalchemy import (
-    Dialect,
-    Insert,
-    TextualSelect,
-    bindparam,
-    column,
-    exists,
-    func,
-    insert,
-    literal,
-    literal_column,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import Dialect
 from sqlalchemy.types import TypeEngine
 
+from cryptoassets_core.amounts import max_minor_units
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 
 
-def transfer_call(books: Books) -> TextualSelect:
-    """Return the statement that calls the function; its row is all NULL where nothing was done."""
-    statement: TextualSelect | None = books.statements.get("transfer")
-    if statement is None:
-        arguments = ", ".join(f":{name}" for name in _arguments(books))
-        statement = books.statements["transfer"] = (
-            text(f"SELECT * FROM {_name(books)}({arguments})")  # noqa: S608 - our own names, the values are parameters
-            .bindparams(*(bindparam(name, type_=kind) for name, kind in _arguments(books).items()))
-            .columns(*(column(name, kind) for name, kind in _results(books).items()))
-        )
-    return statement
+class _Order(Protocol):
+    """The part of a :py:class:`~cryptoassets_core.ledger.transfer.TransferOrder` that the function needs."""
+
+    @property
+    def wallet_id(self) -> int: ...
+    @property
+    def sending_account_id(self) -> int: ...
+    @property
+    def receiving_account_id(self) -> int: ...
+    @property
+    def label(self) -> str | None: ...
+    @property
+    def address_id(self) -> int | None: ...
+    @property
+    def idempotency_key(self) -> str | None: ...
+
+
+def transfer_call(books: Books) -> str:
+    """Return the SQL that calls the function, for a driver: its row is all NULL where nothing was done.
+
+    The row is the transaction's id, then the entry and the balance after of sender and receiver; amounts are in minor
+    units. Past SQLAlchemy's statements, because making one and reading its result would cost more than the call.
+    """
+    sql: str | None = books.statements.get("transfer")
+    if sql is None:
+        places = ", ".join("%s" for _ in _arguments(books))
+        sql = books.statements["transfer"] = f"SELECT * FROM {_name(books)}({places})"  # noqa: S608 - our own name
+    return sql
+
+
+def transfer_values(books: Books, order: _Order, amount_minor: int, now: datetime) -> tuple[object, ...]:
+    """Return the values of :py:func:`transfer_call`."""
+    return (
+        order.wallet_id,
+        order.sending_account_id,
+        order.receiving_account_id,
+        amount_minor,
+        max_minor_units(books.coin.decimals) - amount_minor,
+        order.label,
+        order.address_id,
+        order.idempotency_key,
+        now,
+    )
 
 
 def transfer_function(books: Books, dialect: Dialect) -> str:
     """Return the SQL that defines the function."""
     arguments = [f"{name} {kind.compile(dialect)}" for name, kind in _arguments(books).items()]
     results = [f"OUT posted_{name} {kind.compile(dialect)}" for name, kind in _results(books).items()]
-    body = _statement(books).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
     return (
         f"CREATE OR REPLACE FUNCTION {_name(books)}({', '.join(arguments + results)}) LANGUAGE plpgsql AS "
-        f"$$ BEGIN {body} INTO {', '.join(f'posted_{name}' for name in _results(books))}; END $$"
+        f"$$ {_body(books.account.name, books.transaction.name)} $$"
     )
 
 
@@ -85,66 +103,40 @@ def _results(books: Books) -> dict[str, TypeEngine[Any]]:
     return {name: transaction.c[name].type for name in names}
 
 
-def _statement(books: Books) -> Insert:
-    account, transaction = books.account, books.transaction
-    given = {name: literal_column(name, kind) for name, kind in _arguments(books).items()}
-    wallet_id, amount, now = given["order_wallet_id"], given["order_amount"], given["order_now"]
-    sender, receiver, room = given["order_sender"], given["order_receiver"], given["order_room"]
-    locked = (
-        select(account.c.id, account.c.wallet_id, account.c.balance)
-        .where(account.c.id.in_([sender, receiver]))
-        .order_by(account.c.id)
-        .with_for_update(key_share=True)
-        .cte("locked")
-    )
-    # The wallet is compared here and not above, where a planner without statistics would take it for the better way
-    # in, by the index of account names, and read all accounts of the wallet.
-    ready = (
-        select(func.count())
-        .where(locked.c.wallet_id == wallet_id, (locked.c.id == sender) | (locked.c.balance <= room))
-        .scalar_subquery()
-    )
-    both_locked = ready == 2
-    debited = (
-        update(account)
-        .where(account.c.id == sender, account.c.balance >= amount, both_locked)
-        .values(balance=account.c.balance - amount, entries=account.c.entries + 1, updated_at=now)
-        .returning(account.c.balance, account.c.entries)
-        .cte("debited")
-    )
-    after = account.c.balance + amount
-    credited = (
-        update(account)
-        .where(account.c.id == receiver, exists(select(debited.c.entries)))
-        .values(
-            balance=after,
-            entries=account.c.entries + 1,
-            overdrawn=account.c.overdrawn & (after < 0),
-            updated_at=now,
-        )
-        .returning(account.c.balance, account.c.entries)
-        .cte("credited")
-    )
-    row = {
-        transaction.c.wallet_id: wallet_id,
-        transaction.c.kind: literal(TransactionKind.INTERNAL, transaction.c.kind.type),
-        transaction.c.state: literal(TransactionState.INTERNAL, transaction.c.state.type),
-        transaction.c.amount: amount,
-        transaction.c.label: given["order_label"],
-        transaction.c.address_id: given["order_address_id"],
-        transaction.c.idempotency_key: given["order_idempotency_key"],
-        transaction.c.overdraft: literal(False),
-        transaction.c.created_at: now,
-        transaction.c.credited_at: now,
-        transaction.c.sending_account_id: sender,
-        transaction.c.sending_entry: debited.c.entries,
-        transaction.c.sending_balance_after: debited.c.balance,
-        transaction.c.receiving_account_id: receiver,
-        transaction.c.receiving_entry: credited.c.entries,
-        transaction.c.receiving_balance_after: credited.c.balance,
-    }
-    return (
-        insert(transaction)
-        .from_select(list(row), select(*row.values()).select_from(debited.join(credited, literal(1) == 1)))
-        .returning(*(transaction.c[name] for name in _results(books)))
-    )
+def _body(account: str, transaction: str) -> str:
+    # An account is looked up by its number alone: with the wallet as a condition, a planner without statistics would go
+    # by the index of account names and read all accounts of the wallet.
+    return f"""
+DECLARE
+    account_id bigint;
+    ready boolean;
+BEGIN
+    FOREACH account_id IN ARRAY ARRAY[least(order_sender, order_receiver), greatest(order_sender, order_receiver)] LOOP
+        SELECT wallet_id = order_wallet_id
+               AND CASE WHEN id = order_sender THEN balance >= order_amount ELSE balance <= order_room END
+        INTO ready FROM {account} WHERE id = account_id FOR NO KEY UPDATE;
+        IF ready IS NOT TRUE THEN
+            RETURN;
+        END IF;
+    END LOOP;
+    UPDATE {account}
+    SET balance = balance - order_amount, entries = entries + 1, updated_at = order_now
+    WHERE id = order_sender AND balance >= order_amount
+    RETURNING entries, balance INTO posted_sending_entry, posted_sending_balance_after;
+    UPDATE {account}
+    SET balance = balance + order_amount, entries = entries + 1, updated_at = order_now,
+        overdrawn = overdrawn AND balance + order_amount < 0
+    WHERE id = order_receiver
+    RETURNING entries, balance INTO posted_receiving_entry, posted_receiving_balance_after;
+    INSERT INTO {transaction}
+        (wallet_id, kind, state, amount, label, address_id, idempotency_key, overdraft, created_at, credited_at,
+         sending_account_id, sending_entry, sending_balance_after,
+         receiving_account_id, receiving_entry, receiving_balance_after)
+    VALUES
+        (order_wallet_id, '{TransactionKind.INTERNAL}', '{TransactionState.INTERNAL}', order_amount, order_label,
+         order_address_id, order_idempotency_key, false, order_now, order_now,
+         order_sender, posted_sending_entry, posted_sending_balance_after,
+         order_receiver, posted_receiving_entry, posted_receiving_balance_after)
+    RETURNING id INTO posted_id;
+END
+"""  # noqa: S608 - our own names

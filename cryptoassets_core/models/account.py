@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 from cryptoassets_core.ledger.statement import PAGE, StatementLine, account_statement
 from cryptoassets_core.ledger.states import AccountKind
 from cryptoassets_core.models.base import CoinModel, HasId, HasTimes
-from cryptoassets_core.models.types import Amount, enum_column_type, read_total, select_total
+from cryptoassets_core.models.types import Amount, enum_checks, enum_column_type, read_total, select_total
 
 if TYPE_CHECKING:
     from cryptoassets_core.models.address import GenericAddress
@@ -30,7 +30,7 @@ class GenericAccount(HasId, HasTimes, CoinModel):
 
     #: Unique within the wallet.
     name: Mapped[str] = mapped_column(String(255))
-    kind: Mapped[AccountKind] = mapped_column(enum_column_type(AccountKind), default=AccountKind.USER)
+    kind: Mapped[AccountKind] = mapped_column(enum_column_type(AccountKind, constraint=False), default=AccountKind.USER)
     #: How many ledger entries the account has; each carries its number, so that none can vanish unnoticed.
     entries: Mapped[int] = mapped_column(BigInteger, default=0)
     #: The balance was taken below zero on purpose (a reversal, a fee, an allowed overdraft) and is not back yet.
@@ -62,6 +62,7 @@ class GenericAccount(HasId, HasTimes, CoinModel):
             return ()
         return (
             UniqueConstraint("wallet_id", "name"),
+            *enum_checks("kind", AccountKind),
             CheckConstraint("balance >= 0 OR overdrawn", name="not_below_zero"),
         )
 

@@ -18,7 +18,7 @@ from cryptoassets_core.coin.description import CoinDescription
 from cryptoassets_core.errors import CryptoAssetsError
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.models.functions import define_functions
-from cryptoassets_core.models.guards import guard_journal
+from cryptoassets_core.models.guards import guard_books
 from cryptoassets_core.models.sync_state import sync_state_table
 from cryptoassets_core.models.types import RowId, UTCDateTime
 
@@ -113,7 +113,7 @@ def _metadata(module: str, coin: CoinDescription) -> MetaData:
         metadata = MetaData(naming_convention=NAMING_CONVENTION)
         metadata.info["models"] = {}
         sync_state_table(coin.symbol, metadata)
-        guard_journal(coin.symbol, metadata)
+        guard_books(coin.symbol, metadata)
         define_functions(coin, metadata)
         _metadata_by_module[key] = metadata
     return _metadata_by_module[key]

@@ -1,7 +1,7 @@
 """Triggers that keep the journal: the database itself refuses to change or delete what a row says about money.
 
 A refund, a reversal or a correction is a new row. What may change in a row is its state, forward only, and what becomes
-known later, once.
+known later, once. The accounts and wallets that rows speak of stay too.
 """
 
 from __future__ import annotations
@@ -41,33 +41,110 @@ _FORWARD: dict[State, tuple[State, ...]] = {
 }
 
 
-def guard_journal(symbol: str, metadata: MetaData) -> None:
-    """Have the triggers created with the coin's transaction table."""
+def guard_books(symbol: str, metadata: MetaData) -> None:
+    """Have the triggers created with the coin's tables."""
 
     @event.listens_for(metadata, "after_create")
     def _create(_target: MetaData, connection: Connection, tables: Sequence[Table] = (), **_: object) -> None:
-        table = metadata.tables[f"{symbol}_transaction"]
-        if table in tables:
-            for statement in _statements(table.name, connection.dialect.name):
-                connection.exec_driver_sql(statement)
+        journal, account, wallet = (f"{symbol}_{role}" for role in ("transaction", "account", "wallet"))
+        created = {table.name for table in tables}
+        if connection.dialect.name == "sqlite":
+            statements = {
+                journal: _journal_on_sqlite(journal),
+                account: _owner_on_sqlite(account, ("id", "wallet_id")),
+                wallet: _owner_on_sqlite(wallet, ("id",)),
+            }
+        else:
+            statements = {
+                wallet: _owner(wallet, ("id",)),
+                account: _owner(account, ("id", "wallet_id")),
+                journal: [*_journal(journal), *_legs(journal, account)],
+            }
+        for table, wanted in statements.items():
+            if table in created:
+                for statement in wanted:
+                    connection.exec_driver_sql(statement)
 
 
-def _statements(table: str, dialect: str) -> list[str]:
-    if dialect == "sqlite":
-        refuse = f"SELECT RAISE(ABORT, '{_refusal(table)}')"
-        return [
-            f"CREATE TRIGGER {table}_keep BEFORE UPDATE ON {table} WHEN {_violation('IS NOT')} BEGIN {refuse}; END",
-            f"CREATE TRIGGER {table}_keep_all BEFORE DELETE ON {table} BEGIN {refuse}; END",
-        ]
+def _journal_on_sqlite(table: str) -> list[str]:
+    refuse = f"SELECT RAISE(ABORT, '{_refusal(table)}')"
+    return [
+        f"CREATE TRIGGER {table}_keep BEFORE UPDATE ON {table} WHEN {_violation('IS NOT')} BEGIN {refuse}; END",
+        f"CREATE TRIGGER {table}_keep_all BEFORE DELETE ON {table} BEGIN {refuse}; END",
+    ]
+
+
+def _owner_on_sqlite(table: str, columns: Sequence[str]) -> list[str]:
+    refuse = f"SELECT RAISE(ABORT, '{_owner_refusal(table)}')"
+    changed = " OR ".join(f"OLD.{column} IS NOT NEW.{column}" for column in columns)
+    return [
+        f"CREATE TRIGGER {table}_keep BEFORE UPDATE OF {', '.join(columns)} ON {table} WHEN {changed} "
+        f"BEGIN {refuse}; END",
+        f"CREATE TRIGGER {table}_keep_all BEFORE DELETE ON {table} BEGIN {refuse}; END",
+    ]
+
+
+def _journal(table: str) -> list[str]:
     refused = f"EXECUTE FUNCTION {table}_refuse()"
     return [
-        f"""CREATE OR REPLACE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN RAISE EXCEPTION '{_refusal(table)}' USING ERRCODE = 'integrity_constraint_violation'; END $$""",
+        _refusing_function(table, _refusal(table)),
         f"""CREATE TRIGGER {table}_keep BEFORE UPDATE ON {table} FOR EACH ROW
         WHEN ({_violation("IS DISTINCT FROM")}) {refused}""",
+        *_keep_all(table),
+    ]
+
+
+def _owner(table: str, columns: Sequence[str]) -> list[str]:
+    changed = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in columns)
+    return [
+        _refusing_function(table, _owner_refusal(table)),
+        f"""CREATE TRIGGER {table}_keep BEFORE UPDATE OF {", ".join(columns)} ON {table} FOR EACH ROW
+        WHEN ({changed}) EXECUTE FUNCTION {table}_refuse()""",
+        *_keep_all(table),
+    ]
+
+
+def _refusing_function(table: str, message: str) -> str:
+    return f"""CREATE OR REPLACE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION '{message}' USING ERRCODE = 'integrity_constraint_violation'; END $$"""
+
+
+def _keep_all(table: str) -> list[str]:
+    refused = f"EXECUTE FUNCTION {table}_refuse()"
+    return [
         f"CREATE TRIGGER {table}_keep_all BEFORE DELETE ON {table} FOR EACH ROW {refused}",
         f"CREATE TRIGGER {table}_keep_table BEFORE TRUNCATE ON {table} FOR EACH STATEMENT {refused}",
     ]
+
+
+def _legs(table: str, account: str) -> list[str]:
+    """See once a statement, and not three times a row, that accounts exist and are the wallet's.
+
+    Foreign keys would take two fifths of the time of a large batch. They would also watch the other side, the deletion
+    of what is referred to: but accounts and wallets are never deleted, which the triggers of theirs see to. A wallet
+    exists if an account of it does.
+    """
+    strangers = " OR ".join(
+        f"{side} IS NOT NULL AND inserted.wallet_id IS DISTINCT FROM "  # noqa: S608 - our own names
+        f"(SELECT owner.wallet_id FROM {account} AS owner WHERE owner.id = {side})"
+        for side in ("sending_account_id", "receiving_account_id")
+    )
+    return [
+        f"""CREATE OR REPLACE FUNCTION {table}_check_legs() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF EXISTS (SELECT FROM inserted WHERE {strangers}) THEN
+                RAISE EXCEPTION '{table}: the foreign key to {account} is violated, or it is of another wallet'
+                    USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'fk_{table}_legs';
+            END IF;
+            RETURN NULL;
+        END $$""",
+        f"""CREATE TRIGGER fk_{table}_legs AFTER INSERT ON {table} REFERENCING NEW TABLE AS inserted
+        FOR EACH STATEMENT EXECUTE FUNCTION {table}_check_legs()""",
+    ]
+
+
+def _owner_refusal(table: str) -> str:
+    return f"{table}: whose money it is stays on record, so no row is deleted, renumbered or moved"
 
 
 def _refusal(table: str) -> str:

@@ -6,13 +6,23 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ColumnElement, ForeignKey, Index, String, and_, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    and_,
+    text,
+)
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.models.base import CoinModel, HasId
-from cryptoassets_core.models.types import Amount, UTCDateTime, enum_column_type
+from cryptoassets_core.models.types import Amount, UTCDateTime, enum_checks, enum_column_type, not_on_postgresql
 
 if TYPE_CHECKING:
     from cryptoassets_core.models.account import GenericAccount
@@ -32,8 +42,8 @@ class GenericTransaction(HasId, CoinModel):
     __abstract__ = True
     role = "transaction"
 
-    kind: Mapped[TransactionKind] = mapped_column(enum_column_type(TransactionKind))
-    state: Mapped[TransactionState] = mapped_column(enum_column_type(TransactionState))
+    kind: Mapped[TransactionKind] = mapped_column(enum_column_type(TransactionKind, constraint=False))
+    state: Mapped[TransactionState] = mapped_column(enum_column_type(TransactionState, constraint=False))
     #: When it became known here.
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now)
     #: When the receiving account got it; None while a deposit is unconfirmed.
@@ -69,17 +79,17 @@ class GenericTransaction(HasId, CoinModel):
     @declared_attr
     def wallet_id(cls) -> Mapped[int]:  # noqa: N805
         """The wallet whose accounts are moved."""
-        return mapped_column(ForeignKey(f"{cls.coin.symbol}_wallet.id"))
+        return mapped_column(BigInteger)
 
     @declared_attr
     def sending_account_id(cls) -> Mapped[int | None]:  # noqa: N805
         """Who pays; None when coins come from outside."""
-        return mapped_column(ForeignKey(f"{cls.coin.symbol}_account.id"))
+        return mapped_column(BigInteger)
 
     @declared_attr
     def receiving_account_id(cls) -> Mapped[int | None]:  # noqa: N805
         """Who receives; None when coins go outside."""
-        return mapped_column(ForeignKey(f"{cls.coin.symbol}_account.id"))
+        return mapped_column(BigInteger)
 
     @declared_attr
     def address_id(cls) -> Mapped[int | None]:  # noqa: N805
@@ -126,7 +136,15 @@ class GenericTransaction(HasId, CoinModel):
         name = cls.__tablename__
         if name is None:
             return ()
+        symbol = cls.coin.symbol
         return (
+            # PostgreSQL has a trigger for these; see guards.
+            *(
+                not_on_postgresql(ForeignKeyConstraint([column], [f"{symbol}_{role}.id"]))
+                for column, role in _OWNERS.items()
+            ),
+            *enum_checks("kind", TransactionKind),
+            *enum_checks("state", TransactionState),
             CheckConstraint("amount > 0", name="positive"),
             CheckConstraint("sending_account_id IS NOT NULL OR receiving_account_id IS NOT NULL", name="has_account"),
             CheckConstraint("sending_account_id <> receiving_account_id", name="two_accounts"),
@@ -182,6 +200,9 @@ class GenericTransaction(HasId, CoinModel):
         """Tell whether it may be considered final: internal, or deep enough in the chain."""
         return self.network_transaction is None or self.network_transaction.can_be_confirmed()
 
+
+#: Whom a row is about: columns and the tables that they refer to.
+_OWNERS = {"wallet_id": "wallet", "sending_account_id": "account", "receiving_account_id": "account"}
 
 _ANSWERED = f"kind IN ('{TransactionKind.REFUND}', '{TransactionKind.REVERSAL}')"
 _QUEUED = f"state = '{TransactionState.PENDING}' AND network_transaction_id IS NULL"

@@ -80,6 +80,19 @@ class PostgresServer:
             self._keeper.communicate(b"\n")
             self._keeper = None
 
+    def restart(self, *, kill: bool = False) -> None:
+        """Restart the server, which cuts off whoever is connected; what was committed stays.
+
+        :param kill: do not let it end in order: as after a crash, it recovers from its log.
+        """
+        mode = "immediate" if kill else "fast"
+        self._run(
+            [
+                *(_find("pg_ctl"), "restart", "--wait", f"--mode={mode}", f"--pgdata={self.directory / 'data'}"),
+                *(f"--log={self._log}", *self._start_options()),
+            ]
+        )
+
     def __enter__(self) -> Self:
         self.start()
         return self

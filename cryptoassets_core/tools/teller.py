@@ -8,10 +8,14 @@ READ COMMITTED, where an account that everybody pays into is a short queue and n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.coin.registry import Coin
+from cryptoassets_core.database import lone_statements
 from cryptoassets_core.ledger.batch import transfer_many
 from cryptoassets_core.ledger.transfer import Receipt, TransferOrder, transfer, transfer_at_once
 from cryptoassets_core.ledger.withdrawal import cancel_withdrawal
@@ -27,6 +31,10 @@ class Teller:
     def __init__(self, coin: Coin, conflict_resolver: ConflictResolver) -> None:
         self._books = coin.wallet_model.books()
         self._resolver = conflict_resolver
+        with conflict_resolver.session_factory() as session:
+            engine = session.get_bind()
+        #: Where a transfer can be a single statement.
+        self._engine = engine if isinstance(engine, Engine) and engine.dialect.name == "postgresql" else None
 
     def send_internal(self, order: TransferOrder) -> Receipt:
         """Move coins between two accounts of a wallet.
@@ -34,15 +42,27 @@ class Teller:
         :raises LedgerError: as :py:meth:`~cryptoassets_core.models.GenericWallet.send_internal`.
         """
         check_label(order.label)
-        if order.idempotency_key is None:
+        idempotent = order.idempotency_key is not None
+        if self._engine is not None and not order.overdraft and not self._resolver.in_transaction:
             # Without a transaction around it a busy account is locked for the statement only, and not until we are
-            # scheduled again to commit. SQLite and refusals take the long way.
-            receipt = self._resolver.run(
-                lambda session: transfer_at_once(session, self._books, order), isolation_level="AUTOCOMMIT"
+            # scheduled again to commit. Refusals and repeated keys take the long way.
+            receipt = self._resolver.run_statement(
+                partial(self._transfer_at_once, self._engine, order), idempotent=idempotent
             )
             if receipt is not None:
                 return receipt
-        return self._resolver.run(lambda session: self._transfer(session, order), isolation_level=ISOLATION_LEVEL)
+        return self._resolver.run(
+            lambda session: self._transfer(session, order), isolation_level=ISOLATION_LEVEL, idempotent=idempotent
+        )
+
+    def _transfer_at_once(self, engine: Engine, order: TransferOrder) -> Receipt | None:
+        try:
+            with lone_statements(engine) as cursor:
+                return transfer_at_once(cursor, self._books, order)
+        except IntegrityError:
+            if order.idempotency_key is None:
+                raise
+            return None  # the key was used before, as the long way will find
 
     def _transfer(self, session: Session, order: TransferOrder) -> Receipt:
         done = transfer(session, self._books, order)

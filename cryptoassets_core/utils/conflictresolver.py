@@ -3,6 +3,10 @@
 Databases that keep concurrent transactions apart do so by refusing one of them now and then. What was refused has left
 no trace, so it may be run again; this module does so, a bounded number of times, with growing random pauses in between.
 It needs no app and serves tables of your own as well.
+
+A connection that is lost before the commit was asked for has left no trace either, and is replayed likewise: the server
+was restarted, for example. One that is lost while committing is not, unless the work is said to be idempotent: nobody
+knows whether the server did it.
 """
 
 from __future__ import annotations
@@ -63,6 +67,23 @@ DATABASE_CONFLICT_ERRORS: list[tuple[type[Exception], Callable[..., bool] | None
 ]
 
 
+#: Marks the error of a connection that was lost when the server may have committed already.
+_MAY_BE_COMMITTED = "the connection was lost while committing: look whether the work was done before doing it again"
+
+
+def _note_unknown_outcome(error: DBAPIError) -> None:
+    if error.connection_invalidated:
+        error.add_note(_MAY_BE_COMMITTED)
+
+
+def _may_be_committed(error: Exception) -> bool:
+    return _MAY_BE_COMMITTED in getattr(error, "__notes__", ())
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
 class ConflictResolver:
     """Gives sessions to functions, commits what they did, and replays them after conflicts.
 
@@ -99,9 +120,12 @@ class ConflictResolver:
         """Decorate a function that takes a session first: it runs in a transaction, replayed after conflicts.
 
         Called from within another managed function, it joins that one's transaction and commits nothing itself. The
-        function must have no effect outside its session: it may run several times.
+        function must have no effect outside its session: it may run several times. It is replayed too when the
+        connection is lost before the commit, and never when it is lost while committing.
 
         :raises CannotResolveDatabaseConflict: there was a conflict at every try.
+        :raises DBAPIError: the database failed; if the connection was lost while committing, the error has a note that
+            says so, and nobody knows whether the work was committed.
         """
         return self._managed(func, self.retries)
 
@@ -109,15 +133,38 @@ class ConflictResolver:
         """Decorate likewise a function that must not run twice; a conflict is raised at once."""
         return self._managed(func, 0)
 
-    def run(self, work: Callable[[Session], R], *, isolation_level: str | None = None) -> R:
+    def run(self, work: Callable[[Session], R], *, isolation_level: str | None = None, idempotent: bool = False) -> R:
         """Run work in a transaction, replayed after conflicts.
 
         :param isolation_level: for single-purpose transactions that carry their own guards, else SERIALIZABLE.
+        :param idempotent: doing it twice is the same as doing it once, so that it may be replayed even when the
+            connection was lost while it was being committed.
+        :raises DBAPIError: the connection was lost while committing, and nobody knows whether the work was committed.
         """
         outer = self._current()
         if outer is not None:
             return work(outer)
-        return self._replay(work, self.retries, isolation_level)
+        return self._replay(lambda: self._try(work, isolation_level), self.retries, idempotent=idempotent)
+
+    def run_statement(self, statement: Callable[[], R], *, idempotent: bool = False) -> R:
+        """Run what is a single statement and a transaction by itself, replayed after conflicts.
+
+        :param idempotent: as for :py:meth:`run`; a connection lost meanwhile is always lost while committing.
+        """
+
+        def attempt() -> R:
+            try:
+                return statement()
+            except DBAPIError as error:
+                _note_unknown_outcome(error)
+                raise
+
+        return self._replay(attempt, self.retries, idempotent=idempotent)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is in a managed function, whose transaction another one would join."""
+        return self._current() is not None
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -135,21 +182,21 @@ class ConflictResolver:
             outer = self._current()
             if outer is not None:
                 return func(outer, *args, **kwargs)
-            return self._replay(lambda session: func(session, *args, **kwargs), retries, None)
+            return self._replay(lambda: self._try(lambda session: func(session, *args, **kwargs), None), retries)
 
         return managed
 
-    def _replay(self, work: Callable[[Session], R], retries: int, isolation_level: str | None) -> R:
+    def _replay(self, attempt: Callable[[], R], retries: int, *, idempotent: bool = False) -> R:
         conflict: Exception | None = None
-        for attempt in range(retries + 1):
-            if attempt:
+        for number in range(retries + 1):
+            if number:
                 self._count("retries")
-                self._sleep(self._pause_seconds(attempt))
+                self._sleep(self._pause_seconds(number))
             try:
-                with self._session(isolation_level) as session:
-                    result = work(session)
+                result = attempt()
             except Exception as error:
-                if not self.is_retryable_exception(error):
+                lost = _is_lost_connection(error) and (idempotent or not _may_be_committed(error))
+                if not (lost and number < retries) and not self.is_retryable_exception(error):
                     self._count("errors")
                     raise
                 conflict = error
@@ -162,6 +209,10 @@ class ConflictResolver:
             "nothing was written"
         ) from conflict
 
+    def _try(self, work: Callable[[Session], R], isolation_level: str | None) -> R:
+        with self._session(isolation_level) as session:
+            return work(session)
+
     @contextmanager
     def _session(self, isolation_level: str | None) -> Iterator[Session]:
         session = self.session_factory()
@@ -170,7 +221,12 @@ class ConflictResolver:
                 session.connection(execution_options={"isolation_level": isolation_level})
             self._joined.session = session
             yield session
-            session.commit()
+            session.flush()
+            try:
+                session.commit()
+            except DBAPIError as error:
+                _note_unknown_outcome(error)
+                raise
         except BaseException:
             session.rollback()
             raise

@@ -41,7 +41,7 @@ WRITTEN = ["credited_at", "processed_at", "receiving_entry", "receiving_balance_
 
 def refused(till: Till, sql: str, **values: Any) -> None:
     before = till.dump()
-    with pytest.raises(DBAPIError, match="is a journal"):
+    with pytest.raises(DBAPIError, match=r"is a journal|stays on record"):
         till.execute(sql, **values)
     assert till.dump() == before
 
@@ -170,7 +170,11 @@ def test_only_what_is_pending_can_be_bundled(till: Till) -> None:
         ({"kind": "reversal", "answers_id": 1}, "uq_btc_transaction_answered|answers_id"),
         ({"kind": "deposit", "state": "incoming", "address_id": 1, "network_transaction_id": 1}, "deposit|address_id"),
         ({"sending_account_id": 4711}, "(?i)foreign key"),
+        ({"receiving_account_id": 4711}, "(?i)foreign key"),
         ({"wallet_id": 4711}, "(?i)foreign key"),
+        ({"address_id": 4711}, "(?i)foreign key"),
+        ({"network_transaction_id": 4711}, "(?i)foreign key"),
+        ({"answers_id": 4711}, "(?i)foreign key"),
     ],
     ids=str,
 )
@@ -202,6 +206,46 @@ def test_unknown_words_are_refused(till: Till, column: str) -> None:
             ),
             words | {"no": False},
         )
+
+
+@pytest.mark.postgres
+def test_rows_accounts_are_checked_however_many_rows_a_statement_writes(postgres_till: Till) -> None:
+    """A trigger does it there, once a statement."""
+    till = postgres_till
+    other = till.account("other", wallet="other")
+    a, b = till.accounts("10", "10")
+    good = {"wallet_id": till.wallet_id(), "sending_account_id": a, "receiving_account_id": b}
+    good |= {"kind": "internal", "state": "internal", "amount": Decimal(1)}
+    before = till.dump()
+
+    def write(*rows: dict[str, Any]) -> None:
+        with till.engine.begin() as connection:
+            connection.execute(insert(till.books.transaction).values([*rows]))
+
+    for sender, receiver in ((4711, b), (a, 4711), (other, b), (a, other), (None, other), (other, None)):
+        with pytest.raises(IntegrityError, match="foreign key"):
+            write(good, good | {"sending_account_id": sender, "receiving_account_id": receiver}, good)
+
+    assert till.dump() == before
+    write(good, good)
+
+
+def test_accounts_and_wallets_stay_what_they_are(till: Till) -> None:
+    account, wallet = till.account("empty"), till.wallet_id("other")
+    before = till.dump()
+
+    for sql in (
+        "DELETE FROM btc_account WHERE id = :account AND 0 < :wallet",
+        "DELETE FROM btc_wallet WHERE id = :wallet AND 0 < :account",
+        "UPDATE btc_account SET id = 4711 WHERE id = :account AND 0 < :wallet",
+        "UPDATE btc_account SET wallet_id = :wallet WHERE id = :account",
+        "UPDATE btc_wallet SET id = 4711 WHERE id = :wallet AND 0 < :account",
+    ):
+        with pytest.raises(DBAPIError, match="stays on record"):
+            till.execute(sql, account=account, wallet=wallet)
+
+    assert till.dump() == before
+    till.execute("UPDATE btc_account SET wallet_id = wallet_id, name = 'new' WHERE id = :account", account=account)
 
 
 def test_account_below_zero_must_be_marked(till: Till) -> None:
