@@ -291,13 +291,14 @@ def test_import_that_no_history_explains_is_told_with_all_of_it(world: World) ->
 # --- What no transaction explains, and what moves -----------------------------------------------------------
 
 
-def test_deposit_replaced_in_the_mempool_remains_unexplained(world: World) -> None:
-    """The node lists it as if it could still come, and does not count it."""
+def test_deposit_replaced_in_the_mempool_is_named_until_the_books_follow(world: World) -> None:
     txid = world.net.pay(world.address(), Decimal(1))
     world.updater.follow()
     world.net.double_spend(txid)
     found = look(world)
-    assert (found.difference, named(found), found.unexplained, found.balanced) == (Decimal(-1), [], Decimal(-1), False)
+    assert (found.difference, named(found)) == (Decimal(-1), [(Cause.MISSING_DEPOSIT, txid, Decimal(-1))])
+    world.updater.follow()
+    assert look(world).balanced
 
 
 def test_books_that_do_not_add_up_remain_unexplained(world: World) -> None:

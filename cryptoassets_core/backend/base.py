@@ -64,14 +64,17 @@ class WalletTransaction:
     sent: Decimal = Decimal(0)
     #: A block reward, which may only be spent when mature.
     coinbase: bool = False
+    #: Without confirmations, from somebody else, and the network does not wait for it any more: it was replaced, or
+    #: dropped. It may come back. A backend that cannot know leaves it False.
+    forgotten: bool = False
 
     @property
     def is_dead(self) -> bool:
-        """Whether it cannot confirm as the chain is now.
+        """Whether nobody should count on it as the chain is now.
 
         A block reward cannot wait in the mempool: without confirmations its block has left the chain.
         """
-        return self.confirmations < 0 or (self.coinbase and self.confirmations == 0)
+        return self.confirmations < 0 or self.forgotten or (self.coinbase and self.confirmations == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +151,16 @@ class CoinBackend(ABC):
 
     @abstractmethod
     def get_tip(self) -> BlockHash:
-        """Return the best block's hash; the cheap question between blocks."""
+        """Return the best block's hash; the cheap question between blocks.
+
+        :raises BackendUnavailableError: the backend is behind its network, so that nothing it says may be believed.
+        """
 
     @abstractmethod
     def list_since(self, checkpoint: BlockHash | None, *, depth: int) -> ChainChanges:
         """List what changed since a checkpoint, in a number of calls that does not grow with what exists.
+
+        It raises as :py:meth:`get_tip` does.
 
         :param checkpoint: from an earlier answer; None, stale and unknown ones give all there is to know.
         :param depth: transactions with fewer confirmations than this are listed every time.

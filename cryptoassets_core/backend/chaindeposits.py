@@ -9,13 +9,17 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import BigInteger, select
+from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import Txid, WalletTransaction
 from cryptoassets_core.coin.registry import Coin
-from cryptoassets_core.event.events import NewEvent, deposit_reversed
+from cryptoassets_core.database import cause
+from cryptoassets_core.errors import InvalidAmountError
+from cryptoassets_core.event.events import NewEvent, deposit_disputed, deposit_replaced, deposit_reversed
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
+from cryptoassets_core.ledger.posting import all_or_nothing
 from cryptoassets_core.ledger.rowset import rowset
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 
@@ -51,20 +55,16 @@ def book_deposits(
         record_deposits(session, books, missing)
         rows = _deposit_rows(session, books, transactions)
     standing = [row for row in rows if row.state != TransactionState.REVERSED]
-    credited = credit_deposits(
-        session,
-        books,
-        [
-            row.id
-            for row in standing
-            if row.credited_at is None
-            and (transaction := alive.get(row.network_transaction_id)) is not None
-            and transaction.confirmations >= coin.confirmations_needed(coinbase=transaction.coinbase)
-            and _amount_is_unchanged(row, transaction, received)
-        ],
-    )
-    dead = {row.id for row in standing if row.network_transaction_id not in alive}
-    reversals = reverse_deposits(session, books, sorted(dead))
+    due = [
+        row
+        for row in standing
+        if row.credited_at is None
+        and (transaction := alive.get(row.network_transaction_id)) is not None
+        and transaction.confirmations >= coin.confirmations_needed(coinbase=transaction.coinbase)
+    ]
+    credited, disputed = _credit(session, coin, due, transactions, received)
+    dying = [row for row in standing if row.network_transaction_id not in alive]
+    reversals = reverse_deposits(session, books, sorted(row.id for row in dying))
     for reversal in reversals:
         logger.error(
             "%s deposit %s of %s was taken back by the network: reversed by transaction %s",
@@ -73,11 +73,70 @@ def book_deposits(
             f"{reversal.amount:f}",
             reversal.id,
         )
-    booked = {row.id for row in rows} - known | credited | dead
+    booked = {row.id for row in rows} - known | credited | {row.id for row in dying}
     return Booked(
         {row.id: row.network_transaction_id for row in rows if row.id in booked},
-        [_reversed(coin, reversal, transactions[reversal.network_transaction_id].txid) for reversal in reversals],
+        [
+            *(_reversed(coin, reversal, transactions[reversal.network_transaction_id].txid) for reversal in reversals),
+            *(deposit_replaced(**_told(coin, row, transactions)) for row in dying if _is_replaced(row, transactions)),
+            *(
+                deposit_disputed(**_told(coin, row, transactions), reason=disputed[row.id])
+                for row in due
+                if row.id in disputed
+            ),
+        ],
     )
+
+
+def _credit(
+    session: Session,
+    coin: Coin,
+    due: Sequence[Any],
+    transactions: Mapping[int, WalletTransaction],
+    received: Mapping[Txid, Mapping[int, Decimal]],
+) -> tuple[set[int], dict[int, str]]:
+    """Credit deposits, and pass over those that something is wrong with.
+
+    :returns: ids of those that were credited, and by id what is wrong with others.
+    """
+    disputed = {}
+    for row in due:
+        reported = received.get(transactions[row.network_transaction_id].txid, {}).get(row.address_id)
+        if reported != row.amount:
+            now = "nothing" if reported is None else f"{reported:f}"
+            disputed[row.id] = f"it was first reported as {row.amount:f} and now as {now}"
+    good = [row for row in due if row.id not in disputed]
+    books = coin.wallet_model.books()
+    try:
+        with all_or_nothing(session):
+            credited = credit_deposits(session, books, [row.id for row in good])
+    except (InvalidAmountError, DataError):
+        # Only one of them is too much for its account or address, and the others must not wait for it.
+        credited = set()
+        for row in good:
+            try:
+                with all_or_nothing(session):
+                    credited |= credit_deposits(session, books, [row.id])
+            except (InvalidAmountError, DataError) as error:
+                disputed[row.id] = cause(error) if isinstance(error, DataError) else str(error)
+    for id_, reason in sorted(disputed.items()):
+        logger.error("%s deposit %s is not credited, look at it: %s", coin.name, id_, reason)
+    return credited, disputed
+
+
+def _is_replaced(row: Any, transactions: Mapping[int, WalletTransaction]) -> bool:
+    return row.credited_at is None and transactions[row.network_transaction_id].forgotten
+
+
+def _told(coin: Coin, row: Any, transactions: Mapping[int, WalletTransaction]) -> dict[str, Any]:
+    return {
+        "coin_name": coin.name,
+        "transaction": row.id,
+        "network_transaction": row.network_transaction_id,
+        "txid": transactions[row.network_transaction_id].txid,
+        "account": row.receiving_account_id,
+        "amount": row.amount,
+    }
 
 
 def _reversed(coin: Coin, reversal: Any, txid: Txid) -> NewEvent:
@@ -101,6 +160,7 @@ def _deposit_rows(session: Session, books: Books, network_transaction_ids: Itera
             transaction.c.id,
             transaction.c.network_transaction_id,
             transaction.c.address_id,
+            transaction.c.receiving_account_id,
             transaction.c.amount,
             transaction.c.state,
             transaction.c.credited_at,
@@ -136,18 +196,3 @@ def _missing_deposits(
                     )
                 )
     return missing
-
-
-def _amount_is_unchanged(
-    row: Any, transaction: WalletTransaction, received: Mapping[Txid, Mapping[int, Decimal]]
-) -> bool:
-    reported = received.get(transaction.txid, {}).get(row.address_id)
-    if reported == row.amount:
-        return True
-    logger.error(
-        "deposit %s was first reported as %s and now as %s: it is not credited, look at it",
-        row.id,
-        f"{row.amount:f}",
-        "nothing" if reported is None else f"{reported:f}",
-    )
-    return False

@@ -106,6 +106,7 @@ class TransactionUpdater:
         with self._one_at_a_time:
             while True:
                 state = self._state()
+                self.backend.get_tip()  # raises where the backend is behind its network and nothing may be believed
                 found = self.backend.get_transactions(txids)
                 try:
                     return self._write(list(found.values()), state, None)

@@ -107,6 +107,56 @@ def deposit_reversed(
     )
 
 
+def deposit_replaced(
+    *, coin_name: str, transaction: int, network_transaction: int, txid: str, account: int, amount: Decimal
+) -> NewEvent:
+    """The network does not wait for an unconfirmed deposit any more: it was replaced by something else, or dropped.
+
+    :param transaction: id of the deposit.
+    :param account: id of the account that was to get it.
+    :param amount: whole coins.
+    """
+    return _of_transaction(
+        "deposit_replaced",
+        coin_name=coin_name,
+        transaction=transaction,
+        network_transaction=network_transaction,
+        txid=txid,
+        account=account,
+        amount=amount,
+    )
+
+
+def deposit_disputed(
+    *,
+    coin_name: str,
+    transaction: int,
+    network_transaction: int,
+    txid: str,
+    account: int,
+    amount: Decimal,
+    reason: str,
+) -> NewEvent:
+    """A deposit is deep enough and is not credited, because something about it is wrong: a person must look at it.
+
+    Told with each new block for as long as the deposit is followed.
+
+    :param transaction: id of the deposit.
+    :param account: id of the account that was to get it.
+    :param amount: whole coins, as first reported.
+    """
+    return _of_transaction(
+        "deposit_disputed",
+        coin_name=coin_name,
+        transaction=transaction,
+        network_transaction=network_transaction,
+        txid=txid,
+        account=account,
+        amount=amount,
+        reason=reason,
+    )
+
+
 def reorganisation(*, coin_name: str, depth: int, block: str, network_transactions: int) -> NewEvent:
     """Blocks that were followed left the chain, as far as they had transactions of ours.
 

@@ -142,6 +142,10 @@ def credit_many(session: Session, books: Books, credits: Sequence[tuple[int, Dec
     for account_id, amount in credits:
         totals[account_id] = totals.get(account_id, Decimal(0)) + amount
         counts[account_id] = counts.get(account_id, 0) + 1
+    for account_id, total in totals.items():
+        check_room(
+            books, account_id=account_id, balance=Decimal(0), amount=total
+        )  # or the database refuses the question
     given = rowset(
         session,
         "given",

@@ -57,11 +57,6 @@ def _moment(backend: CoinBackend) -> _Moment:
     return _Moment(backend.get_tip(), backend.get_backend_balance())
 
 
-def is_alive(transaction: WalletTransaction) -> bool:
-    """Tell whether the network carries it; a block reward cannot wait in the mempool."""
-    return transaction.confirmations > 0 or (transaction.confirmations == 0 and not transaction.coinbase)
-
-
 class _Comparison:
     """Adds up, transaction by transaction, on what the books and the backend do not agree."""
 
@@ -78,7 +73,7 @@ class _Comparison:
 
     def take(self, transaction: WalletTransaction) -> None:
         """Compare one network transaction of the backend with the books."""
-        if not is_alive(transaction):
+        if transaction.is_dead:
             return
         self._alive.add(transaction.txid)
         received: dict[str, Decimal] = {}

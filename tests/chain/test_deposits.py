@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from chain_world import FEE, Books, Observed, World, outside
 
+from cryptoassets_core.amounts import MAX_MINOR_UNITS, from_minor_units
 from cryptoassets_core.backend.base import ChainChanges, ReceivedOutput, Txid
 from cryptoassets_core.backend.transactionupdater import TransactionUpdater
 from cryptoassets_core.tools.receivescan import scan
@@ -262,7 +263,36 @@ def test_amount_that_changes_between_reports_is_not_credited(
             lying.poll()
     (deposit,) = world.rows()
     assert (world.balance(), deposit.amount, deposit.credited_at) == (0, 1, None)
-    assert "it is not credited" in caplog.text
+    assert "is not credited, look at it" in caplog.text
+    alarms = world.events("deposit_disputed")
+    now = "nothing" if reported is None else f"{Decimal(reported):f}"
+    assert {(told["transaction"], told["reason"]) for told in alarms} == {
+        (deposit.id, f"it was first reported as 1.00000000 and now as {now}")
+    }
+    assert len(alarms) == 2  # with the third and with the fourth confirmation
+    world.check()
+
+
+def test_deposit_that_its_account_cannot_hold_stops_nobody_else(world: World) -> None:
+    """The most that the database holds, twice: the second one waits for a person, and everybody else is credited."""
+    most = from_minor_units(MAX_MINOR_UNITS, 8)
+    rich, poor = world.account("rich"), world.account("poor")
+    addresses = {world.address(rich): most, world.address(rich): most, world.address(poor): Decimal(1)}
+    for address in addresses:
+        world.net.pay(address, Decimal(1))
+
+    def change(transaction: Any) -> Any:
+        outputs = [replace(output, amount=addresses[output.address]) for output in transaction.received]
+        return replace(transaction, received=tuple(outputs))
+
+    lying = through(world, change)
+    world.net.mine(3)
+    lying.poll()
+    assert (world.balance(rich), world.balance(poor)) == (most, 1)
+    (alarm,) = world.events("deposit_disputed")
+    assert (alarm["account"], "would hold more than the database can" in alarm["reason"]) == (rich, True)
+    world.net.mine()
+    assert lying.poll() == 4  # three updates, and the alarm again
     world.check()
 
 

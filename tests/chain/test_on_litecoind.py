@@ -2,86 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from chain_world import Books, Observed, make_app
+from chain_world import Observed
+from litecoin_world import Litecoin
 
 from cryptoassets_bitcoind.testing import RegtestNode
-from cryptoassets_core.backend.base import Txid
 from cryptoassets_core.errors import BackendError, OutcomeUnknownError
 from cryptoassets_core.testing.requirements import require
 
 pytestmark = [pytest.mark.postgres, pytest.mark.regtest]
-
-_names = (f"chain-{number}" for number in itertools.count())
-
-
-class Litecoin(Books):
-    """Books that follow a wallet of a real daemon; everybody else is the daemon's unnamed wallet."""
-
-    def __init__(self, url: str, node: RegtestNode) -> None:
-        self.node = node
-        self.wallet = next(_names)
-        node.create_wallet(self.wallet)
-        super().__init__(make_app(url, "ltc", {"name": "bitcoind", "url": node.url(self.wallet)}), "ltc")
-
-    def close(self) -> None:
-        self.app.close()
-
-    def pay(self, address: str, amount: str) -> Txid:
-        txid = Txid(str(self.node.rpc("sendtoaddress", address, Decimal(amount), wallet="")))
-        self.node.sync()
-        return txid
-
-    def step(self, blocks: int = 1) -> None:
-        """Mine block by block and follow each."""
-        for _ in range(blocks):
-            self.node.mine()
-            self.node.sync()
-            self.updater.poll()
-
-    def funded(self, *amounts: str) -> int:
-        address = self.address()
-        for amount in amounts:
-            self.pay(address, amount)
-        self.step(3)
-        return self.account()
-
-    def outside(self) -> str:
-        return str(self.node.rpc("getnewaddress", wallet=""))
-
-    def paid(self, address: str) -> Decimal:
-        self.node.sync()
-        return Decimal(str(self.node.rpc("getreceivedbyaddress", address, 0, wallet="")))
-
-    def own(self, method: str, *params: object) -> Any:
-        return self.node.rpc(method, *params, wallet=self.wallet)
-
-    def balance_of_node(self) -> Decimal:
-        self.node.sync()
-        return self.backend.get_backend_balance()
-
-    def spend(self, coin: Any, outputs: object, *, wallet: str = "") -> str:
-        """Sign a transaction over a coin; it is not published."""
-        raw = self.node.rpc("createrawtransaction", [{"txid": coin["txid"], "vout": coin["vout"]}], outputs)
-        signed: Any = self.node.rpc("signrawtransactionwithwallet", raw, wallet=wallet)
-        assert signed["complete"]
-        return str(signed["hex"])
-
-    def mine_exactly(self, *raw: str) -> None:
-        """Make a block of these transactions, whatever waits."""
-        self.node.rpc("generateblock", self.outside(), list(raw))
-        self.node.sync()
-
-    def take_back(self, blocks: int) -> None:
-        """Take the last blocks off the chain; what was in them waits again."""
-        height = int(str(self.node.rpc("getblockcount")))
-        self.node.rpc("invalidateblock", self.node.rpc("getblockhash", height - blocks + 1))
-        self.node.sync()
 
 
 @pytest.fixture(scope="session")

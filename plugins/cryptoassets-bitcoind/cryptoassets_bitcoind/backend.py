@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
-from cryptoassets_bitcoind import answers, faults, listing
+from cryptoassets_bitcoind import answers, faults, listing, mempool
 from cryptoassets_bitcoind.capabilities import Capabilities, detect_capabilities
 from cryptoassets_bitcoind.endpoint import Endpoint
 from cryptoassets_bitcoind.locks import lock, unlock
+from cryptoassets_bitcoind.nodestate import DEFAULT_MAX_TIP_AGE, NodeState
 from cryptoassets_bitcoind.options import BitcoindOptions
 from cryptoassets_bitcoind.preparation import FeePolicy, Preparation
 from cryptoassets_bitcoind.publication import Publication
@@ -23,15 +25,7 @@ from cryptoassets_core.backend.base import (
     WalletTransaction,
 )
 from cryptoassets_core.coin.description import CoinDescription, Network
-from cryptoassets_core.errors import BackendRejectedError, BackendUnavailableError, ConfigurationError
-
-#: Names by which daemons call the networks; Core 28 added a second test network.
-_CHAIN_NAMES: Mapping[Network, frozenset[str]] = {
-    "main": frozenset({"main"}),
-    "test": frozenset({"test", "testnet4"}),
-    "signet": frozenset({"signet"}),
-    "regtest": frozenset({"regtest"}),
-}
+from cryptoassets_core.errors import BackendRejectedError, ConfigurationError
 
 #: Default of ``max_fee_rate`` in dust limits. The dust limit is 0.546 times the least relay fee of 1000 bytes, so this
 #: is about 1100 times what the network asks for at the least.
@@ -48,24 +42,18 @@ class BitcoindBackend(TwoStepBackend):
         self.options = options
         self.rpc = RpcClient(Endpoint.parse(options.url.get_secret_value()), timeout=options.timeout)
         self._policy = self._fee_policy()
+        self._node_state = NodeState(
+            endpoint=self.rpc.endpoint, symbol=coin.symbol, network=network, max_tip_age=self._max_tip_age()
+        )
         self._capabilities: Capabilities | None = None
 
     def check(self) -> None:
         """See that the daemon is the right one, synchronised, and has a wallet.
 
-        :raises BackendUnavailableError: it is down, starting or still downloading the chain.
+        :raises BackendUnavailableError: it is down, starting, or behind its network.
         :raises BackendRejectedError: wrong password, wrong network, no wallet, or an option it cannot follow.
         """
-        info = answers.mapping(self.rpc.call("getblockchaininfo"), "getblockchaininfo")
-        chain = answers.text(info.get("chain"), "getblockchaininfo.chain")
-        if chain not in _CHAIN_NAMES[self.network]:
-            raise BackendRejectedError(
-                f"the daemon at {self.rpc.endpoint} is on the network {chain!r}, but {self.coin.symbol} is configured "
-                f"for {self.network!r}; correct the backend's url or the configured network"
-            )
-        # A regtest chain is in this state until its first block, which waits for nobody.
-        if self.network != "regtest" and info.get("initialblockdownload") is True:
-            raise BackendUnavailableError(f"the daemon at {self.rpc.endpoint} is still downloading the block chain")
+        self.get_tip()
         self.rpc.call("getwalletinfo")
         self._capabilities = detect_capabilities(self.rpc)
         self._check_options(self._capabilities)
@@ -77,34 +65,30 @@ class BitcoindBackend(TwoStepBackend):
 
     def get_tip(self) -> BlockHash:
         """Return the best block's hash."""
-        return answers.block_hash(self.rpc.call("getbestblockhash"), "getbestblockhash")
+        return self._node_state.tip(self.rpc.call("getblockchaininfo"))
 
     def list_since(self, checkpoint: BlockHash | None, *, depth: int) -> ChainChanges:
-        """List what changed, with one request; two when the daemon does not know the checkpoint.
+        """List what changed, with one request.
+
+        One more when the daemon does not know the checkpoint, and some to see whether unconfirmed deposits still wait.
 
         A deposit that was double-spent is not listed by daemons: ask :py:meth:`get_transactions` for what is missing.
         """
         if depth < 1:
             raise ValueError(f"depth must be at least 1, not {depth}")
         # The tip first: a block that arrives in between is then listed now and again, and not overlooked.
-        tip, changes = self.rpc.batch([("getbestblockhash", []), ("listsinceblock", [checkpoint or "", depth])])
+        info, changes = self.rpc.batch([("getblockchaininfo", []), ("listsinceblock", [checkpoint or "", depth])])
         if isinstance(changes, BackendRejectedError) and changes.code == faults.NOT_FOUND and checkpoint:
-            tip, changes = self.rpc.batch([("getbestblockhash", []), ("listsinceblock", ["", depth])])
-        for answer in (tip, changes):
+            info, changes = self.rpc.batch([("getblockchaininfo", []), ("listsinceblock", ["", depth])])
+        for answer in (info, changes):
             if isinstance(answer, BackendRejectedError):
                 raise answer
-        return self._changes(tip, answers.mapping(changes, "listsinceblock"))
+        return self._changes(self._node_state.tip(info), answers.mapping(changes, "listsinceblock"))
 
     def get_transactions(self, txids: Iterable[Txid]) -> Mapping[Txid, WalletTransaction]:
         """Look up transactions, 100 a request."""
-        asked = [txid for txid in dict.fromkeys(txids) if answers.looks_like_hash(txid)]
-        found: dict[Txid, WalletTransaction] = {}
-        for txid, answer in zip(asked, self.rpc.batch([("gettransaction", [txid]) for txid in asked]), strict=True):
-            if not isinstance(answer, BackendRejectedError):
-                found[txid] = listing.from_gettransaction(txid, answer, decimals=self.coin.decimals)
-            elif answer.code != faults.NOT_FOUND:
-                raise answer
-        return found
+        found = self._look_up(txids)
+        return found | self._look_at_mempool(found)
 
     def get_backend_balance(self, confirmations: int = 0) -> Decimal:
         """Return what the wallet holds, without immature block rewards.
@@ -175,17 +159,43 @@ class BitcoindBackend(TwoStepBackend):
             fee_rate=fee_rate, confirmation_target=self.options.confirmation_target, max_fee_rate=max_fee_rate
         )
 
-    def _changes(self, tip: object, changes: Mapping[str, object]) -> ChainChanges:
+    def _max_tip_age(self) -> float | None:
+        if self.options.max_tip_age is not None or self.network != "main":
+            return self.options.max_tip_age
+        return DEFAULT_MAX_TIP_AGE
+
+    def _look_up(self, txids: Iterable[Txid]) -> dict[Txid, WalletTransaction]:
+        asked = [txid for txid in dict.fromkeys(txids) if answers.looks_like_hash(txid)]
+        found: dict[Txid, WalletTransaction] = {}
+        for txid, answer in zip(asked, self.rpc.batch([("gettransaction", [txid]) for txid in asked]), strict=True):
+            if not isinstance(answer, BackendRejectedError):
+                found[txid] = listing.from_gettransaction(txid, answer, decimals=self.coin.decimals)
+            elif answer.code != faults.NOT_FOUND:
+                raise answer
+        return found
+
+    def _look_at_mempool(self, found: Mapping[Txid, WalletTransaction]) -> dict[Txid, WalletTransaction]:
+        """Return anew those unconfirmed deposits that the mempool lacks, for ever or because they are mined."""
+        # What we paid ourselves is the broadcaster's: it publishes again what the network forgot.
+        waiting = [each.txid for each in found.values() if each.confirmations == 0 and each.fee is None]
+        if not waiting or not self.capabilities.tells_mempool:
+            return {}
+        missing = mempool.missing(self.rpc, waiting)
+        # Asked after the mempool: what was mined in between has a confirmation now.
+        return {txid: replace(now, forgotten=now.confirmations == 0) for txid, now in self._look_up(missing).items()}
+
+    def _changes(self, tip: BlockHash, changes: Mapping[str, object]) -> ChainChanges:
         listed = listing.group_by_txid(answers.mappings(changes.get("transactions"), "listsinceblock.transactions"))
         # What left the chain: rows with its confirmations of today. Most of it is listed above, back in the mempool.
         removed = listing.group_by_txid(answers.mappings(changes.get("removed", []), "listsinceblock.removed"))
+        transactions = {
+            txid: listing.from_listing(txid, rows, decimals=self.coin.decimals)
+            for txid, rows in (removed | listed).items()
+        }
         return ChainChanges(
-            tip=answers.block_hash(tip, "getbestblockhash"),
+            tip=tip,
             checkpoint=answers.block_hash(changes.get("lastblock"), "listsinceblock.lastblock"),
-            transactions=[
-                listing.from_listing(txid, rows, decimals=self.coin.decimals)
-                for txid, rows in (removed | listed).items()
-            ],
+            transactions=list((transactions | self._look_at_mempool(transactions)).values()),
         )
 
     def _balances(self) -> tuple[Decimal, Decimal]:

@@ -21,6 +21,14 @@ class Capabilities:
     can_test: bool
 
     @property
+    def tells_mempool(self) -> bool:
+        """Whether it tells if its mempool is loaded, so that what is not in it is known to be gone.
+
+        Where it does not, a deposit that was replaced counts as waiting until the replacement is mined.
+        """
+        return self.is_modern
+
+    @property
     def sign_method(self) -> str:
         """The call that signs with the wallet's keys."""
         return "signrawtransactionwithwallet" if self.signs_with_wallet else "signrawtransaction"

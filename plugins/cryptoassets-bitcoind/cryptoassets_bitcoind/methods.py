@@ -16,6 +16,7 @@ READ_ONLY = frozenset(
         "getblockcount",
         "getblockhash",
         "getblockheader",
+        "getmempoolentry",
         "getmempoolinfo",
         "getnetworkinfo",
         "getrawmempool",

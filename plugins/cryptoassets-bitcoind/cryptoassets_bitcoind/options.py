@@ -21,6 +21,9 @@ class BitcoindOptions(BackendOptions):
     url: SecretStr
     #: Seconds the daemon has for an ordinary answer; slow calls such as funding and sending get at least 60.
     timeout: float = Field(default=15, gt=0, le=3600)
+    #: Seconds. With a newest block older than this the daemon counts as cut off from its network, and nothing is
+    #: credited. By default six hours on a main network; elsewhere any age is accepted.
+    max_tip_age: float | None = Field(default=None, gt=0)
     #: Whole coins for 1000 bytes. When neither this nor ``confirmation_target`` is set, the daemon decides.
     fee_rate: Decimal | None = Field(default=None, gt=0)
     #: Blocks within which a withdrawal should confirm; the daemon estimates the fee for it.

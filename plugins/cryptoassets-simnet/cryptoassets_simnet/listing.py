@@ -119,4 +119,5 @@ def _as_seen(
         fee=None if row["fee_minor"] is None else facts.to_coins(row["fee_minor"]),
         sent=facts.to_coins(0 if conflicted else sent_minor),
         coinbase=bool(row["coinbase"]),
+        forgotten=row["state"] == "evicted" and row["fee_minor"] is None,
     )
