@@ -77,7 +77,7 @@ class CoinWorker:
         self._caught_up = False
         self._queue = NotifyQueue(coin.name, self.look_at)
         #: Takes notifications, None if none is configured.
-        self.handler = _open_channel(walletnotify, self._queue.put) if walletnotify else None
+        self.handler = _open_channel(walletnotify, self._queue.put, coin, backend) if walletnotify else None
 
     def start(self) -> None:
         """Open the notification channel.
@@ -230,5 +230,10 @@ class CoinWorker:
                 logger.info("%s: the %s works again", self.coin.name, what)
 
 
-def _open_channel(setup: WalletNotifySetup, notify: Notify) -> IncomingTransactionRunnable:
-    return load_class(setup.type.factory, IncomingTransactionRunnable)(setup.options, notify)
+def _open_channel(
+    setup: WalletNotifySetup, notify: Notify, coin: Coin, backend: CoinBackend
+) -> IncomingTransactionRunnable:
+    with at(f"coins.{coin.name}.backend.walletnotify"):
+        channel = load_class(setup.type.factory, IncomingTransactionRunnable)(setup.options, notify)
+        channel.attach(backend)
+    return channel

@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from cryptoassets_core.backend.base import Txid
+from cryptoassets_core.backend.base import CoinBackend, Txid
 
 #: Passed in place of a txid: the chain has changed.
 NEW_BLOCK: Final = Txid("new block")
@@ -36,6 +36,14 @@ class IncomingTransactionRunnable(ABC):
 
     def __init__(self, options: WalletNotifyOptions, notify: Notify) -> None:
         self.notify = notify
+
+    def attach(self, backend: CoinBackend) -> None:
+        """Take note of the coin's backend; called once, before :py:meth:`start`.
+
+        A channel of a hosted service listens to the account that the backend has.
+
+        :raises ConfigurationError: it cannot work with this backend.
+        """
 
     @abstractmethod
     def start(self) -> None:
