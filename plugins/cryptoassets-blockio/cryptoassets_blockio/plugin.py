@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from cryptoassets_core.backend.base import BackendType
 from cryptoassets_core.hookspecs import hookimpl
+from cryptoassets_core.walletnotify.base import WalletNotifyType
 
 
 @hookimpl
@@ -21,4 +22,23 @@ def cryptoassets_backends() -> Iterable[BackendType]:
             options="cryptoassets_blockio.options.BlockIoOptions",
             legacy_names=("cryptoassets.core.backend.blockio.BlockIo",),
         )
+    ]
+
+
+@hookimpl
+def cryptoassets_walletnotify_handlers() -> Iterable[WalletNotifyType]:
+    """Bring the service's two ways to tell of transactions."""
+    return [
+        WalletNotifyType(
+            name="blockio_websocket",
+            factory="cryptoassets_blockio.websocket.BlockIoWebsocketHandler",
+            options="cryptoassets_blockio.options.BlockIoWebsocketOptions",
+            legacy_names=("cryptoassets.core.backend.blockiowebsocket.BlockIoWebsocketNotifyHandler",),
+        ),
+        WalletNotifyType(
+            name="blockio_webhook",
+            factory="cryptoassets_blockio.webhook.BlockIoWebhookHandler",
+            options="cryptoassets_blockio.options.BlockIoWebhookOptions",
+            legacy_names=("cryptoassets.core.backend.blockiowebhook.BlockIoWebhookNotifyHandler",),
+        ),
     ]
