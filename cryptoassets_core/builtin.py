@@ -23,6 +23,27 @@ HTTP_EVENT_SINK = EventSinkType(
     legacy_names=("cryptoassets.core.event.http.HTTPEventHandler",),
 )
 
+PYTHON_EVENT_SINK = EventSinkType(
+    name="python",
+    factory="cryptoassets_core.event.python.InProcessEventHandler",
+    options="cryptoassets_core.event.python.InProcessEventOptions",
+    # The manual calls it both.
+    legacy_names=(
+        "cryptoassets.core.event.python.InProcessEventHandler",
+        "cryptoassets.core.event.python.InProcessNotifier",
+    ),
+)
+
+SCRIPT_EVENT_SINK = EventSinkType(
+    name="script",
+    factory="cryptoassets_core.event.script.ScriptEventHandler",
+    options="cryptoassets_core.event.script.ScriptEventOptions",
+    legacy_names=(
+        "cryptoassets.core.event.script.ScriptEventHandler",
+        "cryptoassets.core.event_handler_registry.shell.ShellNotifier",
+    ),
+)
+
 
 @hookimpl
 def cryptoassets_walletnotify_handlers() -> list[WalletNotifyType]:
@@ -32,5 +53,5 @@ def cryptoassets_walletnotify_handlers() -> list[WalletNotifyType]:
 
 @hookimpl
 def cryptoassets_event_sinks() -> list[EventSinkType]:
-    """HTTP."""
-    return [HTTP_EVENT_SINK]
+    """HTTP, a Python function, a program."""
+    return [HTTP_EVENT_SINK, PYTHON_EVENT_SINK, SCRIPT_EVENT_SINK]

@@ -16,6 +16,7 @@ from cryptoassets_core.configfile import expand_environment, read_yaml
 from cryptoassets_core.database import connect
 from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.event.base import EventSink
+from cryptoassets_core.event.hook import HookEventSink
 from cryptoassets_core.loading import load_class
 from cryptoassets_core.oldspellings import modernize
 from cryptoassets_core.settings import CoinSettings, DatabaseSettings, Settings
@@ -170,6 +171,11 @@ class Configurator:
                 with at(path):
                     sink = load_class(choice.type.factory, EventSink)(sink_name, choice.options)
                 self.app.event_handler_registry.register(sink_name, sink)
+        for plugin_name, call in self.app.plugins.listeners("cryptoassets_event"):
+            hook = HookEventSink(f"plugin:{plugin_name}", call)
+            self.app.event_handler_registry.declare(hook.name)
+            if self._wants(Subsystem.event_handler_registry):
+                self.app.event_handler_registry.register(hook.name, hook)
 
     def setup_status_server(self, config: Settings) -> None:
         """Note where the status server listens."""

@@ -14,7 +14,7 @@ import pluggy
 
 from cryptoassets_core.backend.base import BackendType
 from cryptoassets_core.coin.description import CoinDescription
-from cryptoassets_core.event.base import EventSinkType
+from cryptoassets_core.event.base import Event, EventSinkType
 from cryptoassets_core.walletnotify.base import WalletNotifyType
 
 if TYPE_CHECKING:
@@ -60,6 +60,16 @@ def cryptoassets_walletnotify_handlers() -> Iterable[WalletNotifyType]:  # type:
 @hookspec
 def cryptoassets_event_sinks() -> Iterable[EventSinkType]:  # type: ignore[empty-body]
     """Return the event sink types this plugin brings; called and checked like the coins."""
+
+
+@hookspec
+def cryptoassets_event(event: Event) -> None:
+    """Do something about an event, inside the daemon.
+
+    Called for each event, at least once and in the order of each deposit or withdrawal, in a thread of the plugin's
+    own. Returning takes the event. What it raises brings the event again later, and disturbs no other plugin or event
+    sink. To the outbox each plugin is an event sink, called ``plugin:`` and the plugin's name.
+    """
 
 
 @hookspec

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from cryptoassets_core.errors import ConfigurationError
 
@@ -29,3 +30,14 @@ def _import(dotted_name: str) -> object:
     except Exception as error:
         # It is somebody's code, which may fail in any way.
         raise ConfigurationError(f"{dotted_name!r} cannot be imported ({type(error).__name__}: {error})") from error
+
+
+def load_function(dotted_name: str) -> Callable[..., Any]:
+    """Return a function, or whatever else can be called, by its dotted name.
+
+    :raises ConfigurationError: it cannot be imported or called.
+    """
+    found = _import(dotted_name)
+    if not callable(found):
+        raise ConfigurationError(f"{dotted_name} must be a function, not {type(found).__name__}")
+    return found

@@ -120,7 +120,8 @@ class Courier:
             self.sink.deliver(delivery.event)
         except EventDeliveryError as error:
             return str(error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            # A sys.exit() in somebody's code would end the thread.
             logger.exception("event sink %s failed in an unexpected way", self.sink.name)
             return f"unexpected {type(error).__name__}; the log has the details"
         return None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from typing import Final
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from typing import Annotated, Final
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit, urlunsplit
 
 import requests
 import urllib3
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_validator
 
+from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.errors import EventDeliveryError
 from cryptoassets_core.event.base import Event, EventSink, EventSinkOptions
+from cryptoassets_core.event.signing import parse_secret, sign
 
 #: An answer is read up to this size so that its connection can be used again; nobody looks at it.
 MAX_ANSWER_BYTES: Final = 1024
@@ -44,6 +47,16 @@ def masked_url(url: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
 
 
+def _check_secret(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None:
+        parse_secret(secret.get_secret_value())
+    return secret
+
+
+#: ``whsec_`` and base64, as :py:func:`~cryptoassets_core.event.signing.parse_secret` takes it.
+SigningSecret = Annotated[SecretStr | None, AfterValidator(_check_secret)]
+
+
 class HTTPEventOptions(EventSinkOptions):
     """Where events are posted to."""
 
@@ -54,12 +67,23 @@ class HTTPEventOptions(EventSinkOptions):
     url: str = Field(repr=False)
     #: How long to wait for the connection, and then for the answer.
     timeout_seconds: float = Field(default=10, gt=0, le=300)
+    #: How many events may be under way at once; those of one subject never are.
+    connections: int = Field(default=1, ge=1, le=64)
+    #: Events are signed with it; None to sign nothing.
+    secret: SigningSecret = None
+    #: The secret before, as long as the receiver may still use it: events are signed with both.
+    old_secret: SigningSecret = None
 
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
         check_url(url)
         return url
+
+    def signing_keys(self) -> list[bytes]:
+        """Return the keys to sign with, the current one first; none if nothing is signed."""
+        secrets = [secret for secret in (self.secret, self.old_secret) if secret is not None]
+        return [parse_secret(secret.get_secret_value()) for secret in secrets]
 
 
 class HTTPEventHandler(EventSink):
@@ -69,60 +93,83 @@ class HTTPEventHandler(EventSink):
     the environment of the process.
     """
 
-    def __init__(self, name: str, options: HTTPEventOptions) -> None:
+    def __init__(self, name: str, options: HTTPEventOptions, *, clock: Clock = utc_now) -> None:
         super().__init__(name, options)
-        self._url = options.url
+        self.concurrency = options.connections
+        self._shown = f"event sink {name} at {masked_url(options.url)}"
         self._timeout_seconds = options.timeout_seconds
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._keys = options.signing_keys()
+        self._clock = clock
+        parts = urlsplit(options.url)
+        self._target = requests.Request("POST", urlunsplit(parts._replace(netloc=_host(parts)))).prepare().url or ""
+        self._headers = {"Content-Type": "application/x-www-form-urlencoded", **_authorization(parts)}
+        self._pool = urllib3.PoolManager(
+            num_pools=1, maxsize=options.connections, timeout=urllib3.Timeout(self._timeout_seconds), retries=False
+        )
 
     def deliver(self, event: Event) -> None:
         try:
             data = json.dumps(dict(event.data), allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise EventDeliveryError(f"event {event.id} cannot be written as JSON for {self._where}: {error}") from None
-        status = self._post({"event_name": event.name, "event_id": event.id, "data": data})
+            raise EventDeliveryError(f"event {event.id} cannot be written as JSON for {self._shown}: {error}") from None
+        status = self._post(event.id, {"event_name": event.name, "event_id": event.id, "data": data})
         if 300 <= status < 400:
             raise EventDeliveryError(
-                f"{self._where} answered event {event.id} with redirect {status}, which is not followed; "
+                f"{self._shown} answered event {event.id} with redirect {status}, which is not followed; "
                 "configure the final URL"
             )
         if not 200 <= status < 300:
-            raise EventDeliveryError(f"{self._where} answered event {event.id} with status {status}")
+            raise EventDeliveryError(f"{self._shown} answered event {event.id} with status {status}")
 
     def close(self) -> None:
-        self._session.close()
+        self._pool.clear()
 
-    @property
-    def _where(self) -> str:
-        return f"event sink {self.name} at {masked_url(self._url)}"
-
-    def _post(self, fields: dict[str, str]) -> int:
-        """Post and return the status; exceptions of requests stay inside, for their messages show the query."""
+    def _post(self, event_id: str, fields: dict[str, str]) -> int:
+        """Post and return the status; exceptions of urllib3 stay inside, for their messages show the query."""
+        body = urlencode(fields).encode()
+        headers = self._headers
+        if self._keys:
+            headers = headers | sign(self._keys, event_id, int(self._clock().timestamp()), body)
         try:
-            with self._session.post(
-                self._url, data=fields, timeout=self._timeout_seconds, allow_redirects=False, stream=True
-            ) as response:
-                _discard(response)
-                return response.status_code
-        except requests.Timeout:
-            reason = f"there was no answer in {self._timeout_seconds:g} seconds"
-        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+            response = self._pool.urlopen(
+                "POST", self._target, body=body, headers=headers, redirect=False, preload_content=False
+            )
+            _discard(response)
+            return response.status
+        except urllib3.exceptions.NewConnectionError as error:
             reason = _cause(error)
-        raise EventDeliveryError(f"{self._where} cannot be reached: {reason}")
+        except urllib3.exceptions.TimeoutError:
+            reason = f"there was no answer in {self._timeout_seconds:g} seconds"
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            reason = _cause(error)
+        raise EventDeliveryError(f"{self._shown} cannot be reached: {reason}")
 
 
-def _discard(response: requests.Response) -> None:
+def _host(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]
+
+
+def _authorization(parts: SplitResult) -> dict[str, str]:
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _discard(response: urllib3.BaseHTTPResponse) -> None:
     """Read a short answer to its end; the event is taken or not by its status alone, whatever happens here."""
     try:
         if int(response.headers.get("Content-Length", MAX_ANSWER_BYTES + 1)) <= MAX_ANSWER_BYTES:
-            response.raw.read(MAX_ANSWER_BYTES)
+            response.read(MAX_ANSWER_BYTES)
+            response.release_conn()
+            return
     except (OSError, ValueError, urllib3.exceptions.HTTPError):
-        response.close()
+        pass
+    response.close()
 
 
 def _cause(error: BaseException) -> str:
-    """Find the words of the operating system or of TLS below the layers of requests, which repeat the URL."""
+    """Find the words of the operating system or of TLS below the layers of urllib3, which repeat the URL."""
     words = None
     innermost, below = error, error.__cause__ or error.__context__
     while below is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import pluggy
@@ -179,6 +180,14 @@ class Plugins:
                 self._call_one(plugin, hook, arguments)
             except Exception:
                 logger.exception("%s failed in %s", plugin.origin, hook)
+
+    def listeners(self, hook: str) -> Iterator[tuple[str, Callable[..., None]]]:
+        """Return, for each plugin that implements a hook, its name and what calls it there, and raises what it does."""
+        for plugin in self._implementing(hook):
+            yield plugin.name, partial(self._call_alone, plugin, hook)
+
+    def _call_alone(self, plugin: FoundPlugin, hook: str, **arguments: object) -> None:
+        self._call_one(plugin, hook, arguments)
 
     def attempt(self, hook: str, **arguments: object) -> None:
         """Call a hook for its effect; a plugin that fails counts as broken, and the others do their part."""

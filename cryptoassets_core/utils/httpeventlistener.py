@@ -6,14 +6,16 @@ import functools
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 from urllib.parse import unquote
 
 from flask import Response, request
 
+from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.event.http import HTTPEventHandler, check_url
+from cryptoassets_core.event.signing import TOLERANCE_SECONDS, SignatureError, Signed, parse_secret, verify
 from cryptoassets_core.utils.httpserver import BackgroundHTTPServer, plain_app, sentence, shortened
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,9 @@ def simple_http_event_listener(
 ) -> Callable[[EventCallback], ListeningCallback]:
     """Call the decorated function with the name and the data of each event that the helper daemon posts.
 
+    With a ``secret`` in the configuration it takes only what the daemon signed with it, or with ``old_secret``, in the
+    last five minutes, and each request once; anything else is refused and logged in one line.
+
     It listens on the URL of the configuration's one HTTP event sink, from the moment of decoration. The function is
     called in a thread of the server, for one event at a time. When it returns, the event is done; when it raises, the
     daemon delivers the event again later. An event is called again, too, if the application ends between the
@@ -58,11 +63,13 @@ def simple_http_event_listener(
         called.
     :raises ConfigurationError: there is no HTTP event sink, or more than one, or its URL cannot be listened on.
     """
-    host, port, path = _listening_point(config)
+    name, options = _http_sink(config)
+    host, port, path = _listening_point(name, options)
+    keys = _signing_keys(name, options)
 
     def decorate(callback: EventCallback) -> ListeningCallback:
         app = plain_app()
-        receiver = _Receiver(callback)
+        receiver = _Receiver(callback, keys)
         app.add_url_rule(path, view_func=receiver.receive, methods=["POST"], provide_automatic_options=False)
         server = BackgroundHTTPServer(
             app, host, port, "simple_http_event_listener", daemon=daemon, max_body_bytes=MAX_BODY_BYTES
@@ -82,9 +89,11 @@ def simple_http_event_listener(
 # --- Configuration ------------------------------------------------------------------------------------------
 
 
-def _listening_point(config: Mapping[str, Any]) -> tuple[str, int, str]:
+def _listening_point(name: str, options: Mapping[str, Any]) -> tuple[str, int, str]:
     """Find host, port and path to listen on."""
-    name, url = _http_sink(config)
+    url = options.get("url")
+    if not isinstance(url, str):
+        raise ConfigurationError(f"events.{name}.url must be a URL such as http://localhost:10000")
     try:
         parts = check_url(url)
     except ValueError as error:
@@ -101,8 +110,21 @@ def _listening_point(config: Mapping[str, Any]) -> tuple[str, int, str]:
     return parts.hostname or "", 80 if parts.port is None else parts.port, path
 
 
-def _http_sink(config: Mapping[str, Any]) -> tuple[str, str]:
-    """Find the name and the URL of the one HTTP event sink."""
+def _signing_keys(name: str, options: Mapping[str, Any]) -> list[bytes]:
+    """Find what events may be signed with, nothing if they are not signed."""
+    keys = []
+    for option in ("secret", "old_secret"):
+        secret = options.get(option)
+        if secret is not None:
+            try:
+                keys.append(parse_secret(str(secret)))
+            except ValueError as error:
+                raise ConfigurationError(f"events.{name}.{option}: {error}") from None
+    return keys
+
+
+def _http_sink(config: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Find the name and the options of the one HTTP event sink."""
     events = config.get("events") or {}
     if not isinstance(events, Mapping):
         raise ConfigurationError(f"events must be a mapping of event sinks, not {type(events).__name__}")
@@ -118,11 +140,7 @@ def _http_sink(config: Mapping[str, Any]) -> tuple[str, str]:
             f"simple_http_event_listener needs exactly one event sink of kind http in the configuration, not {names}; "
             "give it a configuration with one of them"
         )
-    name, options = sinks.popitem()
-    url = options.get("url")
-    if not isinstance(url, str):
-        raise ConfigurationError(f"events.{name}.url must be a URL such as http://localhost:10000")
-    return name, url
+    return sinks.popitem()
 
 
 def _is_http_sink(name: object, options: object) -> bool:
@@ -135,16 +153,33 @@ def _is_http_sink(name: object, options: object) -> bool:
 class _Receiver:
     """Turns requests into calls of the application's function, once for each event."""
 
-    def __init__(self, callback: EventCallback) -> None:
+    def __init__(self, callback: EventCallback, keys: Sequence[bytes] = (), *, clock: Clock = utc_now) -> None:
+        """
+        :param keys: one of them must have signed a request; none if requests are not signed.
+        """
         self._callback = callback
+        self._keys = keys
+        self._clock = clock
         self._calling = threading.Lock()
         self._ids_lock = threading.Lock()
         self._under_way: set[str] = set()
-        #: Oldest first; the values mean nothing.
-        self._handled: dict[str, None] = {}
+        #: When the request was signed that was handled, in seconds since 1970, by the event's id; the oldest first.
+        self._handled: dict[str, int] = {}
 
     def receive(self) -> Response:
         """Answer one request; 2xx says that the event was handled now or before."""
+        try:
+            answer = self._receive()
+        except SignatureError as error:
+            answer = sentence(str(error), 401)
+        if 400 <= answer.status_code < 500:
+            logger.warning("a request was refused: %s", answer.get_data(as_text=True).strip())
+        return answer
+
+    def _receive(self) -> Response:
+        now = self._clock().timestamp()
+        # Before anything else is made of it.
+        signed = verify(self._keys, dict(request.headers), request.get_data(), now=now) if self._keys else None
         event_name, event_id, text = (_field(name) for name in ("event_name", "event_id", "data"))
         if event_name is None or not 0 < len(event_name) <= MAX_NAME_LENGTH or text is None:
             return sentence(
@@ -152,18 +187,26 @@ class _Receiver:
             )
         if (event_id is None and "event_id" in request.form) or len(event_id or "") > MAX_NAME_LENGTH:
             return sentence(f"Post at most one event_id, of at most {MAX_NAME_LENGTH} characters.", 400)
+        if signed is not None and signed.event_id != event_id:
+            return sentence("The field event_id and the header webhook-id differ.", 400)
         try:
             data = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             return sentence("The field data is not JSON.", 400)
         if not isinstance(data, dict):
             return sentence("The field data is not a JSON object.", 400)
-        # An event without an id comes from a person with curl: there is no telling repeats.
-        return self._call_once(event_name, event_id, data) if event_id else self._call(event_name, event_id, data)
+        if not event_id:
+            # It comes from a person with curl: there is no telling repeats.
+            return self._call(event_name, event_id, data)
+        return self._call_once(event_name, event_id, data, signed)
 
-    def _call_once(self, event_name: str, event_id: str, data: dict[str, Any]) -> Response:
+    def _call_once(self, event_name: str, event_id: str, data: dict[str, Any], signed: Signed | None) -> Response:
+        signed_at = int(self._clock().timestamp()) if signed is None else signed.timestamp
         with self._ids_lock:
             if event_id in self._handled:
+                if signed is not None and signed_at <= self._handled[event_id]:
+                    # The daemon signs each attempt anew: this is a copy of a request that was handled.
+                    return sentence("The request was handled before.", 409)
                 return sentence("The event was handled before.")
             if event_id in self._under_way:
                 # The daemon lost patience with a slow function: no second call beside the first one.
@@ -173,10 +216,17 @@ class _Receiver:
         with self._ids_lock:
             self._under_way.discard(event_id)
             if answer.status_code == 200:
-                self._handled[event_id] = None
-                if len(self._handled) > REMEMBERED_EVENTS:
-                    del self._handled[next(iter(self._handled))]
+                self._handled[event_id] = signed_at
+                self._forget_some(signed is not None)
         return answer
+
+    def _forget_some(self, is_signed: bool) -> None:
+        """Forget the oldest of too many; what is signed only when a copy of it would be refused for its age."""
+        while len(self._handled) > REMEMBERED_EVENTS:
+            oldest = next(iter(self._handled))
+            if is_signed and self._handled[oldest] + TOLERANCE_SECONDS >= self._clock().timestamp():
+                return
+            del self._handled[oldest]
 
     def _call(self, event_name: str, event_id: str | None, data: dict[str, Any]) -> Response:
         try:
