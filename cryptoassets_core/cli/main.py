@@ -9,6 +9,7 @@ import click
 from cryptoassets_core import __version__
 from cryptoassets_core.cli import reconciling, tasks
 from cryptoassets_core.cli.broadcasts import broadcasts
+from cryptoassets_core.cli.config import config
 from cryptoassets_core.cli.errors import one_sentence
 from cryptoassets_core.cli.events import events
 from cryptoassets_core.cli.opening import COIN, CONFIG_FILE, JSON
@@ -108,6 +109,7 @@ def import_wallet(
 
 
 cryptoassets.add_command(broadcasts)
+cryptoassets.add_command(config)
 cryptoassets.add_command(plugins)
 cryptoassets.add_command(events)
 
