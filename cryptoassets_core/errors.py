@@ -180,7 +180,17 @@ class RecipientRejectedError(BackendRejectedError):
 
 
 class BroadcastDeadError(BackendRejectedError):
-    """A prepared network transaction can never confirm: its inputs are spent by another one for certain."""
+    """A prepared network transaction cannot confirm: another one spends its inputs, or an ancestor's, in a block.
+
+    Only a reorganisation as deep as that block can bring it back, so its depth tells when it is safe to pay anew.
+
+    :ivar depth: blocks since then, the including one counted; None if the backend cannot tell, which leaves it to a
+        person to pay anew.
+    """
+
+    def __init__(self, message: str, *, depth: int | None = None, code: int | None = None) -> None:
+        self.depth = depth
+        super().__init__(message, code=code)
 
 
 class OutcomeUnknownError(BackendError):

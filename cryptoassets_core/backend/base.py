@@ -204,7 +204,7 @@ class TwoStepBackend(CoinBackend):
         not recognise it by itself, look for the transaction that spends its inputs and makes its payments.
 
         :returns: under which txid the network knows it, which may differ from the prepared one.
-        :raises BroadcastDeadError: it is proved that it never confirms, under any txid.
+        :raises BroadcastDeadError: it cannot confirm under any txid as the chain is now; say since how many blocks.
         """
 
     @abstractmethod

@@ -322,7 +322,8 @@ def _explain_broadcasts(
     reason = "it is in conflict with the chain"
     for ids, now in ((died, reason), (revived, None)):
         if ids:
-            session.execute(update(network).where(network.c.id.in_(ids)).values(reason=now))
+            # What died is looked into at once.
+            session.execute(update(network).where(network.c.id.in_(ids)).values(reason=now, next_attempt_at=None))
     return dict.fromkeys(died, reason)
 
 

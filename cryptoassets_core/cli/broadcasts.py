@@ -78,6 +78,8 @@ def show(config_file: str, coin_name: str, broadcast_id: int, as_json: bool) -> 
 @_BROADCAST
 @click.option("--txid", metavar="TXID", help="It was sent, as this network transaction.")
 @click.option("--never-sent", is_flag=True, help="It was not sent and never will be: its withdrawals are queued again.")
+@click.option("--rebuild", is_flag=True, help="It can never confirm: its withdrawals are queued again.")
+@click.option("--refund", is_flag=True, help="It can never confirm: its withdrawals fail and are refunded.")
 @click.option("--yes", is_flag=True, help="Resolve without asking.")
 @JSON
 def resolve(
@@ -86,29 +88,36 @@ def resolve(
     broadcast_id: int,
     txid: str | None,
     never_sent: bool,
+    rebuild: bool,
+    refund: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Say what became of an interrupted broadcast.
+    """Say what became of a broadcast that was interrupted, or is dead.
 
     Find out first: look for its label, addresses and amounts at the backend. A wrong --never-sent pays everybody twice,
-    a wrong --txid pays nobody. Who said so, and when, is kept with the broadcast.
+    a wrong --txid pays nobody. What was signed and stored is resolved with proof from the backend only: --txid, where
+    the chain has it under another txid, and --rebuild or --refund, where a double spend is too deep to be taken back.
+    The daemon does the first two by itself where the backend can prove it. Who said so, and when, is kept.
     """
-    if (txid is None) is not never_sent:
-        raise click.UsageError("Say either --txid TXID or --never-sent.")
+    if [txid is not None, never_sent, rebuild, refund].count(True) != 1:
+        raise click.UsageError("Say one of --txid TXID, --never-sent, --rebuild and --refund.")
     with one_sentence():
-        app = open_app(config_file, Subsystem.database, *([] if txid is None else [Subsystem.backend]))
+        app = open_app(config_file, Subsystem.database, *([] if never_sent else [Subsystem.backend]))
         coin = app.coins.get(coin_name)
         resolver = BroadcastResolver(coin, app.conflict_resolver, who=who())
-        summary = resolver.look_at(broadcast_id)
-        if not yes and not _agreed(summary, txid):
+        summary = resolver.look_at(broadcast_id, never_sent=never_sent)
+        if not yes and not _agreed(summary, txid, never_sent=never_sent, refund=refund):
             click.echo("Nothing was changed.", err=True)
             return
-        if txid is None:
+        if never_sent:
             resolver.was_never_sent(broadcast_id)
         else:
             _, backend = coin_with_backend(app, coin_name)
-            resolver.was_sent(broadcast_id, txid, backend=backend)
+            if txid is not None:
+                resolver.was_sent(broadcast_id, txid, backend=backend)
+            else:
+                resolver.is_dead(broadcast_id, backend=backend, refund=refund)
         with app.open_readonly_session() as session:
             facts = asdict(get_broadcast(session, coin, broadcast_id))
         if as_json:
@@ -117,9 +126,13 @@ def resolve(
             click.echo(f"The {coin_name} broadcast {broadcast_id} {facts['reason']}.")
 
 
-def _agreed(summary: BroadcastSummary, txid: str | None) -> bool:
+def _agreed(summary: BroadcastSummary, txid: str | None, *, never_sent: bool, refund: bool) -> bool:
     print_facts(asdict(summary), err=True)
-    said = f"It was sent as {txid}" if txid is not None else "It was never sent, and everybody in it shall be paid anew"
+    if txid is not None:
+        said = f"It was sent as {txid}"
+    else:
+        said = "It was never sent, and " if never_sent else "It can never confirm, and "
+        said += "everybody in it shall be refunded" if refund else "everybody in it shall be paid anew"
     return click.confirm(f"{said}. Is that certain?", err=True)
 
 

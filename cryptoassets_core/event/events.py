@@ -238,7 +238,9 @@ def broadcast_interrupted(
 def broadcast_dead(
     *, coin_name: str, network_transaction: int, txid: str, withdrawals: int, amount: Decimal, reason: str
 ) -> NewEvent:
-    """A broadcast that the network had can not confirm any more; its coins stay reserved, and nothing is paid anew.
+    """A broadcast that the network had cannot confirm as the chain is now.
+
+    Its coins stay reserved, and nothing is paid anew as long as a reorganisation could bring it back.
 
     :param network_transaction: id of the broadcast.
     :param withdrawals: how many it carries.
@@ -246,6 +248,26 @@ def broadcast_dead(
     """
     return _of_broadcast(
         "broadcast_dead",
+        coin_name=coin_name,
+        network_transaction=network_transaction,
+        txid=txid,
+        withdrawals=withdrawals,
+        amount=amount,
+        reason=reason,
+    )
+
+
+def broadcast_rebuilt(
+    *, coin_name: str, network_transaction: int, txid: str | None, withdrawals: int, amount: Decimal, reason: str
+) -> NewEvent:
+    """A broadcast is dead for good: its withdrawals are queued again, for another network transaction.
+
+    :param network_transaction: id of the dead broadcast.
+    :param withdrawals: how many it carried.
+    :param amount: what they add up to, whole coins.
+    """
+    return _of_broadcast(
+        "broadcast_rebuilt",
         coin_name=coin_name,
         network_transaction=network_transaction,
         txid=txid,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import LedgerError, WrongWalletError
 from cryptoassets_core.ledger.books import Books
-from cryptoassets_core.ledger.posting import debit, post
+from cryptoassets_core.ledger.posting import credit, debit, post
 from cryptoassets_core.ledger.states import AccountKind, NetworkTransactionType, TransactionKind, TransactionState
 from cryptoassets_core.ledger.upsert import insert_missing
 
@@ -50,6 +50,37 @@ def book_fee(session: Session, books: Books, *, wallet_id: int, network_transact
         network_transaction_id=network_transaction_id,
         credited_at=utc_now(),
         sending=debit(session, books, account_id=account_id, amount=amount, allow_overdraft=True),
+    )
+
+
+def refund_fee(session: Session, books: Books, *, network_transaction_id: int) -> Any | None:
+    """Give the fee of a broadcast back that can never confirm: the network has not taken it.
+
+    :returns: the refund; None if no fee is booked, or it is refunded already.
+    """
+    transaction, network = books.transaction, books.network_transaction
+    session.execute(select(network.c.id).where(network.c.id == network_transaction_id).with_for_update())
+    answer = transaction.alias()
+    fee = session.execute(
+        select(transaction).where(
+            transaction.c.network_transaction_id == network_transaction_id,
+            transaction.c.kind == TransactionKind.NETWORK_FEE,
+            ~exists().where(answer.c.answers_id == transaction.c.id, answer.c.kind == TransactionKind.REFUND),
+        )
+    ).one_or_none()
+    if fee is None:
+        return None
+    return post(
+        session,
+        books,
+        wallet_id=fee.wallet_id,
+        kind=TransactionKind.REFUND,
+        state=TransactionState.REFUND,
+        amount=fee.amount,
+        network_transaction_id=network_transaction_id,
+        answers_id=fee.id,
+        credited_at=utc_now(),
+        receiving=credit(session, books, account_id=fee.sending_account_id, amount=fee.amount),
     )
 
 

@@ -22,7 +22,7 @@ class TransactionKind(StrEnum):
     NETWORK_FEE = "network_fee"
     #: Coins that the backend held before the ledger began.
     BALANCE_IMPORT = "balance_import"
-    #: Gives back a withdrawal that was not sent.
+    #: Gives back a withdrawal that was not sent, or the fee of a broadcast that died.
     REFUND = "refund"
     #: Takes back a deposit that the network took back.
     REVERSAL = "reversal"
@@ -31,7 +31,7 @@ class TransactionKind(StrEnum):
 
 
 class TransactionState(StrEnum):
-    """How far a movement has come; moves forward only."""
+    """How far a movement has come; moves forward only, but for a withdrawal whose network transaction died for good."""
 
     #: Withdrawal: reserved, waiting for the broadcast.
     PENDING = "pending"
@@ -74,5 +74,5 @@ class NetworkTransactionState(StrEnum):
     OPENED = "opened"
     #: The network knows it: unconfirmed or included in a block.
     LIVE = "live"
-    #: It conflicts with the chain.
+    #: It conflicts with the chain, or was given up. Its withdrawals stay with it as long as it could come back.
     DEAD = "dead"

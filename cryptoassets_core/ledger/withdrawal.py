@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, literal, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.util import identity_key
 
@@ -88,7 +88,28 @@ def mark_broadcasted(session: Session, books: Books, *, network_transaction_id: 
             transaction.c.network_transaction_id == network_transaction_id,
             transaction.c.state == TransactionState.PENDING,
         )
-        .values(state=TransactionState.BROADCASTED, processed_at=utc_now())
+        # The first time counts where a network transaction died and another one took its place.
+        .values(
+            state=TransactionState.BROADCASTED,
+            processed_at=func.coalesce(transaction.c.processed_at, literal(utc_now(), transaction.c.processed_at.type)),
+        )
+        .returning(transaction.c.id)
+    ).all()
+
+
+def requeue_withdrawals(session: Session, books: Books, *, network_transaction_id: int) -> Sequence[int]:
+    """Queue the withdrawals of a broadcast again; the caller knows that it can never confirm.
+
+    :returns: ids of the withdrawals.
+    """
+    transaction = books.transaction
+    return session.scalars(
+        update(transaction)
+        .where(
+            transaction.c.network_transaction_id == network_transaction_id,
+            transaction.c.kind == TransactionKind.WITHDRAWAL,
+        )
+        .values(state=TransactionState.PENDING, network_transaction_id=None)
         .returning(transaction.c.id)
     ).all()
 

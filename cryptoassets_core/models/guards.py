@@ -40,6 +40,13 @@ _FORWARD: dict[State, tuple[State, ...]] = {
     State.PROCESSED: (State.REVERSED,),
 }
 
+#: The one way back: a withdrawal leaves a network transaction that died for good, and is queued again.
+_QUEUED_AGAIN = (
+    f"OLD.kind = 'withdrawal' AND OLD.state IN ('{State.BROADCASTED}', '{State.PROCESSED}')"
+    f" AND OLD.network_transaction_id IS NOT NULL"
+    f" AND NEW.state = '{State.PENDING}' AND NEW.network_transaction_id IS NULL"
+)
+
 
 def guard_books(symbol: str, metadata: MetaData) -> None:
     """Have the triggers created with the coin's tables."""
@@ -159,7 +166,10 @@ def _violation(differs: str) -> str:
         f"OLD.state = '{before}' AND NEW.state IN ({', '.join(repr(str(after)) for after in afters)})"
         for before, afters in _FORWARD.items()
     )
-    backward = f"OLD.state <> NEW.state AND NOT ({forward})"
+    backward = f"OLD.state <> NEW.state AND NOT ({forward} OR {_QUEUED_AGAIN})"
     # Only what waits for the network may be bundled, or bundled anew.
-    rebundled = f"OLD.state <> '{State.PENDING}' AND OLD.network_transaction_id {differs} NEW.network_transaction_id"
+    rebundled = (
+        f"OLD.state <> '{State.PENDING}' AND OLD.network_transaction_id {differs} NEW.network_transaction_id"
+        f" AND NOT ({_QUEUED_AGAIN})"
+    )
     return " OR ".join(f"({condition})" for condition in [*changed, *rewritten, backward, rebundled])

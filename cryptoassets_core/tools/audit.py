@@ -199,13 +199,21 @@ def _rules(coin: Coin) -> Iterator[tuple[str, str, Select[Any]]]:
     )
     yield (
         "refund",
-        "it does not refund a withdrawal that was given up",
+        "it does not refund a withdrawal that was given up, or the fee of a broadcast that died",
         rows(
             row.c.kind == kind.REFUND,
             ~answers(
-                cause.c.kind == kind.WITHDRAWAL,
-                cause.c.state.in_([state.FAILED, state.CANCELLED]),
                 cause.c.sending_account_id == row.c.receiving_account_id,
+                or_(
+                    and_(cause.c.kind == kind.WITHDRAWAL, cause.c.state.in_([state.FAILED, state.CANCELLED])),
+                    and_(
+                        cause.c.kind == kind.NETWORK_FEE,
+                        exists().where(
+                            network.c.id == cause.c.network_transaction_id,
+                            network.c.state == NetworkTransactionState.DEAD,
+                        ),
+                    ),
+                ),
             ),
         ),
     )

@@ -1,35 +1,42 @@
-"""What the network forgot is published again: the stored bytes, never others.
+"""What the network forgot, or killed, is published again: the stored bytes, never others.
 
 A node that restarts with an empty mempool, evicts what pays too little, or loses a block forgets transactions that
 nobody tells us of. The same bytes can do no harm, so what stays unconfirmed is handed over again from time to time.
+
+So is what conflicts with the chain, for three things can have happened. The network carries the same payments under
+another txid, as anybody can bring about where inputs are not segwit: the backend finds it, and the broadcast is known
+by that txid from then on. Or the conflict was reorganised away, and it is alive again. Or it is dead: once that is so
+deep that it can never confirm, its withdrawals are queued again, for another transaction.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.answers import asking, checked_submitted
-from cryptoassets_core.backend.base import TwoStepBackend
+from cryptoassets_core.backend.base import TwoStepBackend, Txid
 from cryptoassets_core.backend.chainevents import dead_broadcasts, transaction_updates
 from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import BackendError, BackendUnavailableError, BroadcastDeadError
 from cryptoassets_core.event.outbox import record
-from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType
-from cryptoassets_core.models.network_transaction import NOT_BROADCAST
-from cryptoassets_core.tools.broadcastdesk import ISOLATION_LEVEL
-from cryptoassets_core.tools.broadcastrows import move_broadcast, stored_transaction
+from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType, TransactionKind
+from cryptoassets_core.tools.broadcastdesk import ISOLATION_LEVEL, Desk, final_depth
+from cryptoassets_core.tools.broadcastrows import stored_transaction
+from cryptoassets_core.tools.broadcasttwostep import what_comes
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
+
+R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
-#: How long a broadcast may be unconfirmed before it is published again, and between one time and the next.
+#: How long a broadcast may be unconfirmed before it is published again, and from one time to the next.
 PAUSE = timedelta(minutes=10)
 
 #: How many are published again in one go, oldest first: later ones may spend the change of earlier ones.
@@ -39,7 +46,7 @@ MOST = 100
 def submit_again(
     coin: Coin, conflict_resolver: ConflictResolver, backend: TwoStepBackend, *, clock: Clock = utc_now
 ) -> int:
-    """Publish again what is unconfirmed for long; trouble with one is written down and stops no other.
+    """Publish again what is unconfirmed for long, or dead; trouble with one is written down and stops no other.
 
     :returns: how many the network knows now.
     """
@@ -55,12 +62,14 @@ def submit_again(
         except BackendUnavailableError:
             break  # the next round asks again, for all of them
         except BroadcastDeadError as error:
-            again.bury(row.id, error)
+            if again.is_dead(row, error):
+                with asking("release"):
+                    backend.release(prepared)
         except BackendError as error:
             logger.warning("%s broadcast %s is not accepted again: %s", coin.name, row.id, error)
-            again.note(row.id, attempts=row.attempts + 1, reason=str(error))
+            again.note(row, attempts=row.attempts + 1, reason=str(error))
         else:
-            again.note(row.id, attempts=0, reason=None, txid=txid)
+            again.is_alive(row, txid)
             done += 1
     return done
 
@@ -73,58 +82,91 @@ class _Again:
         self._clock = clock
 
     def overdue(self) -> Sequence[Any]:
-        network, now = self._books.network_transaction, self._clock()
+        """Return what is unconfirmed for long, and what is dead and carries withdrawals."""
+        network, transaction, now = self._books.network_transaction, self._books.transaction, self._clock()
         due = or_(
             network.c.next_attempt_at <= now,
             # The clock was set back since.
             network.c.next_attempt_at > now + PAUSE,
-            and_(network.c.next_attempt_at.is_(None), network.c.closed_at <= now - PAUSE),
         )
-        wanted = (
-            select(network)
-            .where(
-                network.c.tracked,
-                network.c.transaction_type == NetworkTransactionType.BROADCAST,
-                network.c.state == NetworkTransactionState.LIVE,
-                network.c.confirmations == 0,
-                network.c.raw.is_not(None),
-                due,
-            )
-            .order_by(network.c.id)
-            .limit(MOST)
+        never = network.c.next_attempt_at.is_(None)
+        forgotten = and_(
+            network.c.tracked,
+            network.c.transaction_type == NetworkTransactionType.BROADCAST,
+            network.c.state == NetworkTransactionState.LIVE,
+            network.c.confirmations == 0,
+            or_(due, and_(never, network.c.closed_at <= now - PAUSE)),
         )
-        return self._resolver.run(lambda session: session.execute(wanted).all(), isolation_level=ISOLATION_LEVEL)
-
-    def note(self, broadcast_id: int, **values: object) -> None:
-        self._resolver.run(
-            lambda session: move_broadcast(
-                session,
-                self._books,
-                broadcast_id,
-                NetworkTransactionState.LIVE,
-                next_attempt_at=self._clock() + PAUSE,
-                **values,
+        dead = and_(
+            network.c.transaction_type == NetworkTransactionType.BROADCAST,
+            network.c.state == NetworkTransactionState.DEAD,
+            exists().where(
+                transaction.c.network_transaction_id == network.c.id,
+                transaction.c.kind == TransactionKind.WITHDRAWAL,
             ),
-            isolation_level=ISOLATION_LEVEL,
+            or_(due, never),
         )
 
-    def bury(self, broadcast_id: int, error: BroadcastDeadError) -> None:
-        """Note that a broadcast is proved dead. Its coins stay reserved: the network had it once."""
+        def look(session: Session) -> Sequence[Any]:
+            found: list[Any] = []
+            for wanted in (forgotten, dead):  # one look for each index
+                signed = select(network).where(wanted, network.c.raw.is_not(None))
+                found.extend(session.execute(signed.order_by(network.c.id).limit(MOST)))
+            return found
+
+        return self._run(look)
+
+    def note(self, row: Any, **values: object) -> bool:
+        """Write down how an attempt went; False if the broadcast has changed meanwhile."""
+        return self._run(lambda session: self._move(session, row, **values))
+
+    def is_alive(self, row: Any, txid: Txid) -> None:
+        """Note that the network has a broadcast, perhaps under another txid than it was known by, or again."""
+        if row.state == NetworkTransactionState.LIVE and row.txid == txid:
+            self.note(row, attempts=0, reason=None)
+            return
+
+        desk = Desk(self._coin, row.wallet_id, self._resolver, self._clock)
+        pause = self._clock() + PAUSE
+        self._run(lambda session: desk.carry_on_as(session, row.id, row.state, txid=txid, next_attempt_at=pause))
+        logger.warning("%s broadcast %s, txid %s, is carried as %s", self._coin.name, row.id, row.txid, txid)
+
+    def is_dead(self, row: Any, error: BroadcastDeadError) -> bool:
+        """Note that a broadcast cannot confirm as the chain is now.
+
+        :returns: True if it never can, and its withdrawals are queued again; else its coins stay reserved.
+        """
+        desk = Desk(self._coin, row.wallet_id, self._resolver, self._clock)
+        if error.depth is not None and error.depth >= final_depth(self._coin):
+            depth = error.depth
+            return self._run(
+                lambda session: desk.bury(session, row.id, row.state, txid=row.txid, depth=depth, reason=str(error))
+            )
+        reason = f"{error}; {what_comes(error.depth, final_depth(self._coin))}"
+        if row.state == NetworkTransactionState.DEAD:
+            self.note(row, reason=reason)
+            return False
 
         def work(session: Session) -> None:
             network = self._books.network_transaction
-            unconfirmed = session.execute(
-                update(network)
-                .where(
-                    network.c.id == broadcast_id,
-                    network.c.state == NetworkTransactionState.LIVE,
-                    network.c.confirmations == 0,
-                )
-                .values(state=NetworkTransactionState.DEAD, confirmations=NOT_BROADCAST, reason=str(error))
-                .returning(network.c.id)
-            ).one_or_none()
-            if unconfirmed is not None:
-                updates = [event for _, event in transaction_updates(session, self._coin, [broadcast_id])]
-                record(session, [*updates, *dead_broadcasts(session, self._coin, {broadcast_id: str(error)})])
+            unconfirmed = network.c.confirmations == 0
+            dead = {"state": NetworkTransactionState.DEAD, "confirmations": -(error.depth or 1)}
+            if self._move(session, row, unconfirmed, reason=reason, **dead):
+                updates = [event for _, event in transaction_updates(session, self._coin, [row.id])]
+                record(session, [*updates, *dead_broadcasts(session, self._coin, {row.id: reason})])
 
-        self._resolver.run(work, isolation_level=ISOLATION_LEVEL)
+        self._run(work)
+        return False
+
+    def _move(self, session: Session, row: Any, *conditions: ColumnElement[bool], **values: object) -> bool:
+        network = self._books.network_transaction
+        moved = session.execute(
+            update(network)
+            .where(network.c.id == row.id, network.c.state == row.state, *conditions)
+            .values(next_attempt_at=self._clock() + PAUSE, **values)
+            .returning(network.c.id)
+        )
+        return moved.one_or_none() is not None
+
+    def _run(self, work: Callable[[Session], R]) -> R:
+        return self._resolver.run(work, isolation_level=ISOLATION_LEVEL)

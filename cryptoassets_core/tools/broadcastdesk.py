@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -18,12 +18,12 @@ from cryptoassets_core.backend.chainevents import transaction_updates
 from cryptoassets_core.clock import Clock
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import BackendError, InsufficientHotWalletFunds, RecipientRejectedError
-from cryptoassets_core.event.events import withdrawal_failed, withdrawal_waiting
+from cryptoassets_core.event.events import broadcast_rebuilt, withdrawal_failed, withdrawal_waiting
 from cryptoassets_core.event.outbox import record
 from cryptoassets_core.ledger.books import Books
-from cryptoassets_core.ledger.fee import book_fee
+from cryptoassets_core.ledger.fee import book_fee, refund_fee
 from cryptoassets_core.ledger.states import NetworkTransactionState
-from cryptoassets_core.ledger.withdrawal import fail_withdrawal, mark_broadcasted
+from cryptoassets_core.ledger.withdrawal import fail_withdrawal, mark_broadcasted, requeue_withdrawals
 from cryptoassets_core.tools.broadcastrows import UnsettledBroadcast, lock_broadcast, move_broadcast, payments_of
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
@@ -49,6 +49,11 @@ class BroadcastResult:
 
 
 NOTHING = BroadcastResult(0, Decimal(0))
+
+
+def final_depth(coin: Coin) -> int:
+    """Return the number of blocks in conflict with the chain after which a broadcast is dead for good."""
+    return max(coin.max_confirmation_count, coin.confirmation_count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +119,84 @@ class Desk:
         )
         return True
 
-    def give_up(self, session: Session, broadcast_id: int, from_state: NetworkTransactionState, *, reason: str) -> bool:
+    def carry_on_as(
+        self,
+        session: Session,
+        broadcast_id: int,
+        from_state: NetworkTransactionState,
+        *,
+        txid: Txid,
+        reason: str | None = None,
+        **values: object,
+    ) -> bool:
+        """Note that the network has a settled broadcast, perhaps under another txid than it was known by, and tell.
+
+        :param values: what else becomes of it.
+        :returns: False if it is not in that state any more.
+        """
+        carried = move_broadcast(
+            session,
+            self.books,
+            broadcast_id,
+            from_state,
+            state=NetworkTransactionState.LIVE,
+            txid=txid,
+            confirmations=0,
+            block_hash=None,
+            tracked=True,
+            attempts=0,
+            reason=reason,
+            **values,
+        )
+        if carried:
+            record(session, [event for _, event in transaction_updates(session, self.coin, [broadcast_id])])
+        return carried
+
+    def bury(
+        self,
+        session: Session,
+        broadcast_id: int,
+        from_state: NetworkTransactionState,
+        *,
+        txid: str | None,
+        depth: int,
+        reason: str,
+    ) -> bool:
+        """End a broadcast that is dead for good: queue what it carries again, refund its fee, and tell.
+
+        :param depth: for how many blocks it is in conflict with the chain.
+
+        :returns: False if it is not in that state any more, or carries nothing.
+        """
+        amounts = [amount for _, amount in payments_of(session, self.books, broadcast_id).values()]
+        gone = {"confirmations": -depth, "tracked": False, "next_attempt_at": None}
+        if not amounts or not self.give_up(session, broadcast_id, from_state, reason=reason, **gone):
+            return False
+        refund_fee(session, self.books, network_transaction_id=broadcast_id)
+        told = broadcast_rebuilt(
+            coin_name=self.coin.name,
+            network_transaction=broadcast_id,
+            txid=txid,
+            withdrawals=len(amounts),
+            amount=sum(amounts, Decimal(0)),
+            reason=reason,
+        )
+        record(session, [told])
+        logger.error("%s broadcast %s is dead for good and built anew: %s", self.coin.name, broadcast_id, reason)
+        return True
+
+    def give_up(
+        self,
+        session: Session,
+        broadcast_id: int,
+        from_state: NetworkTransactionState,
+        *,
+        reason: str,
+        **values: object,
+    ) -> bool:
         """End a broadcast that never gets to the network; what it carries is queued again.
 
+        :param values: what else becomes of it.
         :returns: False if it is not in that state any more.
         """
         if not move_broadcast(
@@ -127,14 +207,10 @@ class Desk:
             state=NetworkTransactionState.DEAD,
             closed_at=self.clock(),
             reason=reason,
+            **values,
         ):
             return False
-        transaction = self.books.transaction
-        session.execute(
-            update(transaction)
-            .where(transaction.c.network_transaction_id == broadcast_id)
-            .values(network_transaction_id=None)
-        )
+        requeue_withdrawals(session, self.books, network_transaction_id=broadcast_id)
         return True
 
     def leave_out(self, broadcast: UnsettledBroadcast, error: RecipientRejectedError) -> bool:
@@ -146,20 +222,26 @@ class Desk:
         if not refused:
             return False
         logger.error("%s withdrawals %s fail and are refunded: %s", self.coin.name, sorted(refused), error)
-        self.run(lambda session: self._refund(session, broadcast, refused, str(error)))
+
+        def work(session: Session) -> None:
+            lock_broadcast(session, self.books, broadcast.id)
+            # Another process may have found the same, or the withdrawal was cancelled meanwhile.
+            carried = payments_of(session, self.books, broadcast.id)
+            self.refund(session, {id_: carried[id_] for id_ in refused & carried.keys()}, reason=str(error))
+
+        self.run(work)
         return True
 
-    def _refund(self, session: Session, broadcast: UnsettledBroadcast, refused: set[int], reason: str) -> None:
-        lock_broadcast(session, self.books, broadcast.id)
-        # Another process may have found the same, or the withdrawal was cancelled meanwhile.
-        for transaction_id in sorted(refused & payments_of(session, self.books, broadcast.id).keys()):
+    def refund(self, session: Session, payments: Mapping[int, tuple[str, Decimal]], *, reason: str) -> None:
+        """Refund withdrawals that are not signed, given with their payees, and tell."""
+        for transaction_id, (address, _) in sorted(payments.items()):
             refund = fail_withdrawal(session, self.books, transaction_id=transaction_id, reason=reason)
             failed = withdrawal_failed(
                 coin_name=self.coin.name,
                 transaction=transaction_id,
                 refund=refund.id,
                 account=refund.receiving_account_id,
-                address=broadcast.payments[transaction_id][0],
+                address=address,
                 amount=refund.amount,
                 reason=reason,
             )

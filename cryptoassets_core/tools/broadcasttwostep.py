@@ -23,7 +23,7 @@ from cryptoassets_core.errors import (
     RecipientRejectedError,
 )
 from cryptoassets_core.ledger.states import NetworkTransactionState
-from cryptoassets_core.tools.broadcastdesk import NOTHING, BroadcastResult, Desk
+from cryptoassets_core.tools.broadcastdesk import NOTHING, BroadcastResult, Desk, final_depth
 from cryptoassets_core.tools.broadcastrows import (
     UnsettledBroadcast,
     move_broadcast,
@@ -64,7 +64,7 @@ class TwoStep:
             with asking("submit"):
                 txid = checked_submitted(self._backend.submit(prepared))
         except BroadcastDeadError as error:
-            self._rebuild(broadcast, error)
+            self._is_dead(broadcast, error)
             return None
         except BackendError as error:
             self._desk.postpone(broadcast, error)
@@ -132,14 +132,25 @@ class TwoStep:
             opened_at=self._desk.clock(),
         )
 
-    def _rebuild(self, broadcast: UnsettledBroadcast, error: BroadcastDeadError) -> None:
-        """Queue the withdrawals of a broadcast again that is proved dead."""
-        logger.error("%s broadcast %s is dead and built anew: %s", self._desk.coin.name, broadcast.id, error)
+    def _is_dead(self, broadcast: UnsettledBroadcast, error: BroadcastDeadError) -> None:
+        """Queue the withdrawals of a broadcast again if it is dead for good; as long as it is not, it waits."""
+        depth, final = error.depth, final_depth(self._desk.coin)
+        if depth is None or depth < final:
+            self._desk.postpone(broadcast, BackendError(f"{error}; {what_comes(depth, final)}"))
+            return
+        txid = broadcast.prepared.txid if broadcast.prepared is not None else None
         self._desk.run(
-            lambda session: self._desk.give_up(
-                session, broadcast.id, NetworkTransactionState.PREPARED, reason=str(error)
+            lambda session: self._desk.bury(
+                session, broadcast.id, NetworkTransactionState.PREPARED, txid=txid, depth=depth, reason=str(error)
             )
         )
         if broadcast.prepared is not None:
             with asking("release"):
                 self._backend.release(broadcast.prepared)
+
+
+def what_comes(depth: int | None, final: int) -> str:
+    """Say what becomes of a broadcast that is dead as the chain is now."""
+    if depth is None:
+        return "how deep that is the backend cannot tell, so a person decides: cryptoassets broadcasts resolve"
+    return f"that is {depth} blocks deep, and it is built anew at {final}"

@@ -38,7 +38,7 @@ class BookedBroadcast:
     pending: Decimal = Decimal(0)
     #: Withdrawals that have left.
     paid: Decimal = Decimal(0)
-    #: The fee as charged to the fee account.
+    #: The fee as charged to the fee account and not refunded.
     fee_booked: Decimal = Decimal(0)
 
 
@@ -127,7 +127,7 @@ def _broadcasts(session: Session, books: Books) -> dict[Txid, BookedBroadcast]:
         select(network.c.txid, row.c.kind, row.c.state, type_coerce(func.sum(row.c.amount), row.c.amount.type))
         .join(network, network.c.id == row.c.network_transaction_id)
         .where(
-            row.c.kind.in_([TransactionKind.WITHDRAWAL, TransactionKind.NETWORK_FEE]),
+            row.c.kind.in_([TransactionKind.WITHDRAWAL, TransactionKind.NETWORK_FEE, TransactionKind.REFUND]),
             network.c.txid.is_not(None),
         )
         .group_by(network.c.txid, row.c.kind, row.c.state)
@@ -136,6 +136,8 @@ def _broadcasts(session: Session, books: Books) -> dict[Txid, BookedBroadcast]:
         broadcast = broadcasts[txid]
         if kind == TransactionKind.NETWORK_FEE:
             broadcast.fee_booked += amount
+        elif kind == TransactionKind.REFUND:
+            broadcast.fee_booked -= amount
         elif state == TransactionState.PENDING:
             broadcast.pending += amount
         else:

@@ -350,9 +350,13 @@ def test_broadcast_whose_input_is_stolen_is_rebuilt_and_paid_once(world: World) 
     (dead,) = world.network_rows("broadcast")
     world.net.forget_locks()
     world.backend.submit(world.backend.prepare({outside(9): Decimal("4.9")}))  # somebody with the same keys
-    # Unconfirmed, it proves nothing yet.
-    world.broadcast()
-    assert [row.state for row in world.network_rows("broadcast")] == ["prepared"]
+    # Unconfirmed, it proves nothing yet, and what is not deep could be reorganised away.
+    for blocks in (0, 1, 13):
+        if blocks:
+            world.net.mine(blocks)
+        assert world.broadcast().count == 0
+        assert [row.state for row in world.network_rows("broadcast")] == ["prepared"]
+    assert "14 blocks deep, and it is built anew at 15" in world.network_rows("broadcast")[0].reason
     world.net.mine()
     world.broadcast()
     world.broadcast()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +202,121 @@ def test_unknown_broadcast_is_refused(world: World, operator: Operator) -> None:
     for task in (["show", "btc", 77], ["resolve", "btc", 77, "--never-sent", "--yes"]):
         result = operator.run(*task)
         assert (result.exit_code, "btc has no broadcast 77" in result.stderr) == (1, True)
+
+
+def dead(world: World, *, depth: int) -> int:
+    """Leave a broadcast of 1 whose input was double-spent so many blocks ago, and return its id."""
+    world.funded("5")
+    world.withdraw(outside(1), "1")
+    world.broadcast()
+    world.net.double_spend(world.network_rows("deposit")[0].txid)
+    world.net.fund(Decimal(20))
+    world.updater.follow()
+    (broadcast,) = world.network_rows("broadcast")
+    if depth + broadcast.confirmations:
+        world.step(depth + broadcast.confirmations)
+    return int(broadcast.id)
+
+
+@pytest.mark.parametrize("what", ["--rebuild", "--refund"])
+def test_what_can_still_confirm_is_neither_paid_anew_nor_refunded(world: World, operator: Operator, what: str) -> None:
+    broadcast = dead(world, depth=14)
+    (before,) = world.network_rows("broadcast")
+    result = operator.run("resolve", "btc", broadcast, what, "--yes")
+    said = " ".join(result.stderr.split())
+    assert (result.exit_code, "can still confirm: what keeps it out is 14 blocks deep" in said) == (1, True)
+    assert world.network_rows("broadcast") == [before]
+
+
+def test_what_died_for_good_is_paid_anew_by_hand(world: World, operator: Operator) -> None:
+    broadcast = dead(world, depth=15)
+    world.funded("3")
+    (facts,) = operator.read("resolve", "btc", broadcast, "--rebuild", "--yes")
+    assert (facts["state"], facts["withdrawals"], "is dead, says " in facts["reason"]) == ("dead", 0, True)
+    world.broadcast()
+    world.broadcast()
+    assert (world.paid(outside(1)), world.balance()) == ([1], 2)
+    world.check()
+
+
+def test_what_died_for_good_is_refunded_by_hand(world: World, operator: Operator) -> None:
+    broadcast = dead(world, depth=15)
+    assert world.balance() == -1  # the deposit is gone, and 1 is reserved
+    assert operator.run("resolve", "btc", broadcast, "--refund", "--yes").exit_code == 0
+    assert [row.state for row in world.rows("withdrawal")] == ["failed"]
+    assert (world.balance(), world.balance(world.fee_account())) == (0, 0)
+    (told,) = world.events("withdrawal_failed")
+    assert (told["address"], told["amount"]) == (outside(1), "1.00000000")
+    world.broadcast()
+    assert world.paid(outside(1)) == []
+    again = operator.run("resolve", "btc", broadcast, "--refund", "--yes")
+    assert (again.exit_code, len(world.rows("refund"))) == (1, 2)
+    world.check()
+
+
+@pytest.mark.parametrize("what", ["--rebuild", "--refund"])
+@pytest.mark.parametrize("state", ["collected", "prepared", "opened", "live"])
+def test_what_is_not_dead_is_neither_paid_anew_nor_refunded(sqlite_world: World, what: str, state: str) -> None:
+    world = sqlite_world
+    operator = Operator(world)
+    if state == "opened":
+        interrupted(world, sent=True)
+    else:
+        world.funded("5")
+        world.withdraw(outside(1), "1")
+        if state == "collected":
+            world.net.set_down(True)
+        if state == "prepared":
+            world.net.fault("submit", "refuse")
+        world.broadcast()
+        world.net.set_down(False)
+    (broadcast,) = world.network_rows("broadcast")
+    assert broadcast.state == state
+    assert operator.run("resolve", "btc", broadcast.id, what, "--yes").exit_code == 1
+    assert world.network_rows("broadcast") == [broadcast]
+    world.broadcast()
+    assert len(world.paid(outside(1))) == 1
+
+
+def test_payment_that_the_chain_has_under_another_txid_is_settled_by_hand(world: World, operator: Operator) -> None:
+    broadcast = dead(world, depth=3)
+    twin = world.backend.prepare({outside(1): Decimal(1)})
+    world.backend.submit(twin)
+    world.net.mine()
+    (facts,) = operator.read("resolve", "btc", broadcast, "--txid", twin.txid, "--yes")
+    assert (facts["state"], facts["txid"], facts["withdrawals"]) == ("live", twin.txid, 1)
+    world.step(3)
+    assert world.network_rows("broadcast")[0].confirmations == 4
+    assert [row.amount for row in world.rows("network_fee")] == [FEE]
+    world.check()
+
+
+def test_txid_that_pays_another_amount_or_is_in_no_block_settles_nothing(world: World, operator: Operator) -> None:
+    broadcast = dead(world, depth=3)
+    for amount, mined, words in (("2", True, "pays 2.00000000, and"), ("1", False, "is in no block")):
+        prepared = world.backend.prepare({outside(1): Decimal(amount)})
+        world.backend.submit(prepared)
+        if mined:
+            world.net.mine()
+        result = operator.run("resolve", "btc", broadcast, "--txid", prepared.txid, "--yes")
+        assert (result.exit_code, words in " ".join(result.stderr.split())) == (1, True)
+    assert world.network_rows("broadcast")[0].state == "dead"
+
+
+def test_what_a_backend_sent_in_one_go_and_the_chain_refused_is_paid_anew_by_hand(world: World) -> None:
+    world.funded("5")
+    world.withdraw(outside(1), "1")
+    backend = OneShotSimnet(world)
+    world.broadcast(backend=backend)
+    world.net.fund(Decimal(20))
+    world.net.double_spend(world.network_rows("deposit")[0].txid)
+    world.funded("3")
+    resolver = BroadcastResolver(world.coin, world.app.conflict_resolver, who="somebody", clock=lambda: world.now)
+    (broadcast,) = world.network_rows("broadcast")
+    with pytest.raises(LedgerError, match="can still confirm"):
+        resolver.is_dead(broadcast.id, backend=backend, refund=False)
+    world.step(15)
+    resolver.is_dead(broadcast.id, backend=backend, refund=False)
+    assert world.broadcast(backend=backend).count == 1
+    assert world.paid(outside(1)) == [1]
+    world.check()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from chain_world import FEE, Observed, World, outside
 
+from cryptoassets_core.backend.base import BlockHash, Txid, WalletTransaction
+from cryptoassets_core.backend.chainwrites import apply_transactions
 from cryptoassets_core.errors import BackendUnavailableError, BroadcastDeadError, OutcomeUnknownError
 from cryptoassets_core.tools.broadcastagain import submit_again
 
@@ -179,4 +182,135 @@ def test_published_transaction_that_the_backend_proves_dead_is_told_and_may_come
     (now,) = world.network_rows("broadcast")
     assert (now.state, now.confirmations, now.reason) == ("live", 1, None)
     assert world.paid(outside(1)) == [1]
+    world.check()
+
+
+def killed(world: World) -> Any:
+    """Publish a withdrawal of 1 that spends a deposit which is double-spent then, and return the broadcast."""
+    world.funded("5")
+    broadcast = sent(world)
+    world.net.fund(Decimal(20))
+    world.net.double_spend(world.network_rows("deposit")[0].txid)
+    world.updater.follow()
+    assert world.network_rows("broadcast")[0].state == "dead"
+    return broadcast
+
+
+def test_broadcast_that_died_is_built_anew_once_it_cannot_come_back(world: World) -> None:
+    broadcast = killed(world)
+    depth = -world.network_rows("broadcast")[0].confirmations
+    world.funded("3")  # its account is above zero again
+    for _ in range(14 - depth - 3):
+        world.step()
+        world.now += timedelta(minutes=11)
+        assert (again(world), world.broadcast().count) == (0, 0)
+    world.check()
+    assert "14 blocks deep, and it is built anew at 15" in world.network_rows("broadcast")[0].reason
+    assert (world.rows("refund"), world.events("broadcast_rebuilt")) == ([], [])
+    world.step()
+    world.now += timedelta(minutes=11)
+    assert again(world) == 0
+    (withdrawal,) = world.rows("withdrawal")
+    assert (withdrawal.state, withdrawal.network_transaction_id) == ("pending", None)
+    world.check()
+    assert world.broadcast().count == 1
+    assert (world.paid(outside(1)), world.balance()) == ([1], 2)
+    dead, alive = world.network_rows("broadcast")
+    assert (dead.txid, dead.state, alive.state) == (broadcast.txid, "dead", "live")
+    # Each has its fee, and the first one's is given back: the network has not taken it.
+    assert [row.amount for row in world.rows("network_fee")] == [FEE, FEE]
+    assert [(row.amount, row.network_transaction_id) for row in world.rows("refund")] == [(FEE, broadcast.id)]
+    assert world.balance(world.fee_account()) == -FEE
+    (told,) = world.events("broadcast_rebuilt")
+    assert (told["network_transaction"], told["txid"], told["withdrawals"], told["amount"]) == (
+        broadcast.id, broadcast.txid, 1, "1.00000000",
+    )  # fmt: skip
+    world.step(15)
+    world.now += timedelta(hours=1)
+    assert (again(world), world.broadcast().count) == (0, 0)
+    assert world.total() == world.net.balance() - 20
+    world.check()
+
+
+def test_withdrawal_that_the_application_has_acknowledged_is_paid_anew_too(sqlite_world: World) -> None:
+    world = sqlite_world
+    world.funded("5")
+    sent(world)
+    world.acknowledge(world.rows("withdrawal")[0].id)
+    world.net.fund(Decimal(20))
+    world.net.double_spend(world.network_rows("deposit")[0].txid)
+    world.funded("3")
+    world.step(15)
+    again(world)
+    assert world.broadcast().count == 1
+    assert world.paid(outside(1)) == [1]
+    world.check()
+
+
+def test_two_daemons_build_anew_once(world: World) -> None:
+    killed(world)
+    world.funded("3")
+    world.step(15)
+
+    def meanwhile(name: str) -> None:
+        if name == "submit":
+            again(world)  # the other one, between our look and our word
+
+    again(world, Observed(world.backend, before=meanwhile))
+    assert len(world.events("broadcast_rebuilt")) == len(world.rows("refund")) == 1
+    world.broadcast()
+    assert world.paid(outside(1)) == [1]
+    world.check()
+
+
+def test_backend_that_cannot_tell_how_deep_leaves_it_to_a_person(world: World) -> None:
+    killed(world)
+    world.step(20)
+
+    def dead(_name: str) -> None:
+        raise BroadcastDeadError("its input was spent by another one")
+
+    again(world, Observed(world.backend, before=dead))
+    (now,) = world.network_rows("broadcast")
+    assert "a person decides" in now.reason
+    assert [row.state for row in world.rows("withdrawal")] == ["broadcasted"]
+    world.check()
+
+
+class Carried:
+    """Finds what is submitted under another txid."""
+
+    def __init__(self, backend: Any, txid: Txid) -> None:
+        self._backend = backend
+        self._txid = txid
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def submit(self, _prepared: Any) -> Txid:
+        return self._txid
+
+
+@pytest.mark.parametrize("state", ["live", "dead"])
+def test_payment_that_is_carried_under_another_txid_goes_on_under_that_one(world: World, state: str) -> None:
+    """Anybody can change the txid of a transaction whose inputs are not segwit, and nothing else of it."""
+    world.funded("5")
+    broadcast = sent(world)
+    withdrawal = world.rows("withdrawal")[0].id
+    if state == "dead":
+        world.net.double_spend(world.network_rows("deposit")[0].txid)
+        world.updater.follow()
+    assert world.network_rows("broadcast")[0].state == state
+    twin = Txid("ab" * 32)
+    world.now += timedelta(hours=1)
+    assert again(world, Carried(world.backend, twin)) == 1
+    (now,) = world.network_rows("broadcast")
+    assert (now.id, now.state, now.txid, now.tracked) == (broadcast.id, "live", twin, True)
+    assert world.events("txupdate")[-1]["txid"] == twin
+    assert world.row(withdrawal).state == "broadcasted"
+    mined = WalletTransaction(txid=twin, confirmations=3, block_hash=BlockHash("cd" * 32), fee=FEE, sent=Decimal(1))
+    world.run(lambda session: apply_transactions(session, world.coin, [mined]))
+    assert world.confirmations_told(withdrawal)[-1] == (3, True)
+    assert (world.broadcast().count, world.rows("refund")) == (0, [])
+    assert [row.amount for row in world.rows("network_fee")] == [FEE]
     world.check()

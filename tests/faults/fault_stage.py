@@ -151,12 +151,6 @@ class Trial:
         for txid in txids:
             self.stage.wait_for_update(txid, confirmations=3)
 
-    def fund_others(self, amount: str) -> None:
-        """Give the node's wallet coins of which the books know nothing: the operator's own."""
-        self.network.pay(str(self.own("getnewaddress")), Decimal(amount))
-        self.network.mine(3)
-        self.lost -= Decimal(amount)
-
     def withdraw(self, amount: str = "0.1", *, address: str | None = None) -> Asked:
         """Ask for a withdrawal to a new address of somebody outside."""
         address = address or self.network.outside_address()

@@ -13,6 +13,7 @@ import pkgutil
 import signal
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from sqlalchemy.orm import Session
@@ -20,6 +21,7 @@ from sqlalchemy.orm import Session
 from cryptoassets_bitcoind import rpc
 from cryptoassets_core import tools
 from cryptoassets_core.cli.classic import helper_service
+from cryptoassets_core.tools import broadcastagain
 from cryptoassets_core.tools.broadcast import Broadcaster
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
@@ -35,8 +37,9 @@ def be_impatient() -> None:
     parts = [info.name for info in pkgutil.iter_modules(tools.__path__) if info.name.startswith("broadcast")]
     modules = [importlib.import_module(f"{tools.__name__}.{part}") for part in parts]
     waiting = [module for module in modules if hasattr(module, "FIRST_RETRY_SECONDS")]
-    if not waiting or not hasattr(rpc, "SLOW_SECONDS"):
+    if not (waiting and hasattr(rpc, "SLOW_SECONDS") and hasattr(broadcastagain, "PAUSE")):
         raise AttributeError("the names of the waiting times have changed; see what makes the daemon wait now")
+    setattr(broadcastagain, "PAUSE", timedelta(seconds=LONGEST_RETRY_SECONDS))  # noqa: B010
     setattr(rpc, "SLOW_SECONDS", SLOW_SECONDS)  # noqa: B010 - it is a constant for everybody else
     for module in waiting:
         setattr(module, "FIRST_RETRY_SECONDS", FIRST_RETRY_SECONDS)  # noqa: B010

@@ -9,6 +9,9 @@ from typing import Any
 from fault_proxy import Fault
 from fault_stage import Trial
 
+#: Blocks after which a double spend cannot be reorganised away any more, as far as the books are concerned.
+FINAL = 15
+
 #: What the thief pays the network, whole coins.
 FEE = Decimal("0.001")
 
@@ -43,6 +46,10 @@ def test_withdrawals_whose_coins_were_stolen_in_a_block_are_paid_from_others(tri
         trial.node.rpc("generateblock", trial.network.outside_address(), [raw])
 
     steal_before_publication(trial, mine)
+    trial.network.mine(FINAL - 2)
+    trial.until(lambda: "is built anew at" in (trial.broadcasts()[0].reason or ""), "it waits until that is deep")
+    assert trial.broadcasts()[0].state == "prepared"
+    trial.network.mine()
     trial.settle()
     states = [row.state for row in trial.broadcasts()]
     assert "dead" in states
@@ -56,6 +63,6 @@ def test_withdrawals_whose_coins_were_stolen_in_the_mempool_wait_and_are_paid_fr
     steal_before_publication(trial, lambda raw: trial.node.rpc("sendrawtransaction", raw))
     trial.until(lambda: trial.broadcasts()[0].attempts >= 2, "it was tried again")
     assert trial.broadcasts()[0].state == "prepared"
-    trial.network.mine()
+    trial.network.mine(FINAL)
     trial.settle()
     assert trial.broadcasts()[0].state == "dead"

@@ -34,9 +34,10 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class _Death:
-    """Why a transaction can never confirm."""
+    """Why a transaction cannot confirm as the chain is now, and for how many blocks."""
 
     reason: str
+    depth: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,9 @@ class Publication:
         if ours is None or ours.confirmations < 0:
             end = self._find_end(prepared)
             if isinstance(end, _Death):
-                raise BroadcastDeadError(f"transaction {txid} can never confirm: {end.reason}", code=refusal.code)
+                raise BroadcastDeadError(
+                    f"transaction {txid} cannot confirm: {end.reason}", depth=end.depth, code=refusal.code
+                )
             if end is not None:
                 logger.warning("transaction %s was confirmed under the other id %s", txid, end)
                 return end
@@ -89,7 +92,8 @@ class Publication:
             if parent is None or parent.confirmations == 0 or not self._is_spent_in_chain(outpoint):
                 continue
             if parent.confirmations < 0:
-                return _Death(f"its input {outpoint.txid}:{outpoint.vout} is in conflict with the chain")
+                reason = f"its input {outpoint.txid}:{outpoint.vout} is in conflict with the chain"
+                return _Death(reason, -parent.confirmations)
             spender = self._find_spender(outpoint, parent)
             if spender is None:
                 logger.error(
@@ -99,7 +103,8 @@ class Publication:
                 continue
             if self._pays_the_same(spender, prepared):
                 return spender
-            return _Death(f"its input {outpoint.txid}:{outpoint.vout} was spent by {spender}")
+            reason = f"its input {outpoint.txid}:{outpoint.vout} was spent by {spender}"
+            return _Death(reason, self._confirmations(spender))
         return None
 
     def _is_spent_in_chain(self, outpoint: Outpoint) -> bool:
@@ -121,6 +126,10 @@ class Publication:
                 if row.get("txid") == outpoint.txid and row.get("vout") == outpoint.vout:
                     return txid
         return None
+
+    def _confirmations(self, txid: Txid) -> int:
+        (seen,) = self._look_up([txid])
+        return 0 if seen is None else max(seen.confirmations, 0)
 
     def _pays_the_same(self, spender: Txid, prepared: PreparedTransaction) -> bool:
         ((_, other),) = self._decoded([spender])

@@ -276,9 +276,11 @@ def test_stolen_inputs_are_in_doubt_until_the_thief_is_confirmed(
     thief = wallet.rpc("sendrawtransaction", steal(wallet, prepared, outside()), "0")
     with pytest.raises(OutcomeUnknownError, match="must be submitted again"):
         wallet.backend.submit(prepared)
-    node.mine()
-    with pytest.raises(BroadcastDeadError, match=thief):
-        wallet.backend.submit(prepared)
+    for blocks, depth in ((1, 1), (3, 4)):
+        node.mine(blocks)
+        with pytest.raises(BroadcastDeadError, match=thief) as dead:
+            wallet.backend.submit(prepared)
+        assert dead.value.depth == depth
 
 
 def test_published_transaction_that_lost_against_the_chain_is_dead(
@@ -290,11 +292,14 @@ def test_published_transaction_that_lost_against_the_chain_is_dead(
     wallet.backend.submit(prepared)
     child = wallet.backend.prepare({outside(): Decimal("0.1")})
     mine_transaction(node, theft)
-    assert wallet.backend.get_transactions([prepared.txid])[prepared.txid].confirmations == -1
-    with pytest.raises(BroadcastDeadError):
+    node.mine()
+    assert wallet.backend.get_transactions([prepared.txid])[prepared.txid].confirmations == -2
+    with pytest.raises(BroadcastDeadError) as dead:
         wallet.backend.submit(prepared)
-    with pytest.raises(BroadcastDeadError, match="in conflict with the chain"):
+    assert dead.value.depth == 2
+    with pytest.raises(BroadcastDeadError, match="in conflict with the chain") as dead:
         wallet.backend.submit(child)
+    assert dead.value.depth == 2
 
 
 def test_transaction_that_waits_for_its_parent_is_not_dead(

@@ -190,7 +190,7 @@ def submit(db: sqlite3.Connection, facts: ChainFacts, prepared: PreparedTransact
     if row is not None and row["state"] in ("mempool", "mined"):
         return txid
     if row is not None and row["state"] == "conflicted":
-        raise _dead(txid)
+        raise _dead(db, txid, row["height"])
     doubts = [doubt for spent in draft.inputs if (doubt := _doubt(db, txid, spent)) is not None]
     if doubts:
         raise doubts[0]
@@ -221,15 +221,18 @@ def _doubt(db: sqlite3.Connection, txid: Txid, spent: Outpoint) -> OutcomeUnknow
     :raises BroadcastDeadError: the input keeps it out for good.
     """
     row = db.execute(
-        "SELECT spender.txid AS spender, spender.state AS spender_state, parent.state AS parent_state FROM coin"
+        "SELECT spender.txid AS spender, spender.state AS spender_state, spender.height AS spender_height,"
+        " parent.state AS parent_state, parent.height AS parent_height FROM coin"
         " LEFT JOIN tx AS spender ON spender.txid = coin.spent_by LEFT JOIN tx AS parent ON parent.txid = coin.txid"
         " WHERE coin.txid = ? AND coin.vout = ?",
         (spent.txid, spent.vout),
     ).fetchone()
     if row is None:
         return OutcomeUnknownError(f"{txid} spends {spent.txid}:{spent.vout}, which the simulated network has not seen")
-    if row["spender_state"] == "mined" or row["parent_state"] == "conflicted":
-        raise _dead(txid)
+    if row["spender_state"] == "mined":
+        raise _dead(db, txid, row["spender_height"])
+    if row["parent_state"] == "conflicted":
+        raise _dead(db, txid, row["parent_height"])
     if row["spender"] is not None:
         return OutcomeUnknownError(f"{txid} is kept out by {row['spender']}, which is unconfirmed and spends the same")
     if row["parent_state"] == "evicted":
@@ -237,5 +240,6 @@ def _doubt(db: sqlite3.Connection, txid: Txid, spent: Outpoint) -> OutcomeUnknow
     return None
 
 
-def _dead(txid: Txid) -> BroadcastDeadError:
-    return BroadcastDeadError(f"{txid} can never confirm: a rival for its coins is in a block")
+def _dead(db: sqlite3.Connection, txid: Txid, height: int) -> BroadcastDeadError:
+    depth = chain.get_tip(db).height - height + 1
+    return BroadcastDeadError(f"{txid} cannot confirm: a rival for its coins is in a block", depth=depth)

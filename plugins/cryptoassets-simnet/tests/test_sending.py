@@ -128,8 +128,13 @@ def test_a_rival_in_the_mempool_is_no_proof_and_one_in_a_block_is(simnet: Simnet
     with pytest.raises(OutcomeUnknownError, match=f"kept out by {second.txid}"):
         backend.submit(first)
     simnet.mine()
-    with pytest.raises(BroadcastDeadError, match="can never confirm"):
+    with pytest.raises(BroadcastDeadError, match="cannot confirm") as dead:
         backend.submit(first)
+    assert dead.value.depth == 1
+    simnet.mine(4)
+    with pytest.raises(BroadcastDeadError) as dead:
+        backend.submit(first)
+    assert dead.value.depth == 5
 
 
 def test_a_withdrawal_of_a_double_spent_deposit_is_dead(simnet: Simnet, backend: SimnetBackend) -> None:
