@@ -5,15 +5,33 @@ Classes are given by name: an application that neither listens nor posts does no
 
 from __future__ import annotations
 
+from cryptoassets_core.backend.base import BackendOptions, BackendType
 from cryptoassets_core.event.base import EventSinkType
 from cryptoassets_core.hookspecs import hookimpl
 from cryptoassets_core.walletnotify.base import WalletNotifyType
+
+NULL_BACKEND = BackendType(
+    name="null",
+    factory="cryptoassets_core.backend.null.NullBackend",
+    options=BackendOptions,
+    legacy_names=("cryptoassets.core.backend.null.DummyCoinBackend",),
+)
 
 HTTP_WALLETNOTIFY = WalletNotifyType(
     name="http",
     factory="cryptoassets_core.walletnotify.http.HTTPWalletNotifyHandler",
     options="cryptoassets_core.walletnotify.http.HTTPWalletNotifyOptions",
     legacy_names=("cryptoassets.core.backend.httpwalletnotify.HTTPWalletNotifyHandler",),
+)
+
+PIPE_WALLETNOTIFY = WalletNotifyType(
+    name="pipe",
+    factory="cryptoassets_core.walletnotify.pipe.PipeWalletNotifyHandler",
+    options="cryptoassets_core.walletnotify.pipe.PipeWalletNotifyOptions",
+    legacy_names=(
+        "cryptoassets.core.backend.pipewalletnotify.PipedWalletNotifyHandler",
+        "cryptoassets.core.backend.pipewalletnotify.PipeWalletNotifyHandler",
+    ),
 )
 
 HTTP_EVENT_SINK = EventSinkType(
@@ -46,9 +64,15 @@ SCRIPT_EVENT_SINK = EventSinkType(
 
 
 @hookimpl
+def cryptoassets_backends() -> list[BackendType]:
+    """The one that talks to nobody."""
+    return [NULL_BACKEND]
+
+
+@hookimpl
 def cryptoassets_walletnotify_handlers() -> list[WalletNotifyType]:
-    """HTTP."""
-    return [HTTP_WALLETNOTIFY]
+    """HTTP and named pipes."""
+    return [HTTP_WALLETNOTIFY, PIPE_WALLETNOTIFY]
 
 
 @hookimpl

@@ -85,7 +85,9 @@ def choose(kind: Kind[T], catalogue: Catalogue[T], data: object, *, path: str, a
     if not isinstance(data, Mapping):
         raise ConfigurationError(f"{path}: name the {kind.what} in a section, for example name: {kind.example}")
     options = {key: value for key, value in data.items() if key not in {"name", "class", *also}}
-    found = _find(kind, catalogue, data.get("name"), data.get("class"), path=path)
+    # A bare null is YAML's way to read the name of a backend.
+    name = "null" if "name" in data and data["name"] is None else data.get("name")
+    found = _find(kind, catalogue, name, data.get("class"), path=path)
     with at(path):
         model = load_class(found.options, kind.options_base)
     return Choice(found, validate(model, options, path=path, also=["name", *also]))

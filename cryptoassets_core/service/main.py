@@ -277,7 +277,12 @@ class Service:
         """Return what is wrong beside the coins, a sentence each."""
         sinks = [f"event sink {name}: {problem}" for name, problem in self.dispatcher.problems().items()]
         leases = [f"leadership: {problem}" for problem in [self.leadership.problem()] if problem is not None]
-        return [*self._job_problems.copy().values(), *sinks, *leases]
+        channels = [
+            f"{name} walletnotify: {problem}"
+            for name, worker in self.workers.items()
+            if (problem := worker.channel_problem()) is not None
+        ]
+        return [*self._job_problems.copy().values(), *sinks, *leases, *channels]
 
     def run_thread_monitor(self) -> bool:
         """Wait until told to stop.

@@ -12,18 +12,32 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cryptoassets_core.testing.backendsuite import BackendSuite as BackendSuite
     from cryptoassets_core.testing.backendworld import BackendWorld as BackendWorld
+    from cryptoassets_core.testing.coinsuite import CoinSuite as CoinSuite
     from cryptoassets_core.testing.postgres import PostgresServer as PostgresServer
     from cryptoassets_core.testing.requirements import require as require
+    from cryptoassets_core.testing.walletnotifysuite import Channel as Channel
+    from cryptoassets_core.testing.walletnotifysuite import WalletNotifySuite as WalletNotifySuite
 
 #: Where each public name lives.
 _HOMES = {
     "BackendSuite": "backendsuite",
     "BackendWorld": "backendworld",
+    "Channel": "walletnotifysuite",
+    "CoinSuite": "coinsuite",
     "PostgresServer": "postgres",
+    "WalletNotifySuite": "walletnotifysuite",
     "require": "requirements",
 }
 
-__all__ = ["BackendSuite", "BackendWorld", "PostgresServer", "require"]
+__all__ = [
+    "BackendSuite",
+    "BackendWorld",
+    "Channel",
+    "CoinSuite",
+    "PostgresServer",
+    "WalletNotifySuite",
+    "require",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 # The suites' assertions tell what they compared, like those of a test module.
 pytest.register_assert_rewrite(
-    *(f"cryptoassets_core.testing.{module}" for module in ("backendreceiving", "backendsending", "backendsuite"))
+    *(
+        f"cryptoassets_core.testing.{module}"
+        for module in ("backendreceiving", "backendsending", "backendsuite", "coinsuite", "walletnotifysuite")
+    )
 )
 
 

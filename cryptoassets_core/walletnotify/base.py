@@ -58,7 +58,15 @@ class IncomingTransactionRunnable(ABC):
 
     @abstractmethod
     def is_alive(self) -> bool:
-        """Tell whether notifications are still taken."""
+        """Tell whether notifications are taken, now or by itself later; False ends the daemon."""
+
+    def problem(self) -> str | None:
+        """Say in a sentence why notifications may be missing now, None if nothing is wrong.
+
+        A channel that lost its connection tries again by itself, and says so here; when it is back it passes
+        :py:data:`NEW_BLOCK` on, because what was told meanwhile is lost.
+        """
+        return None
 
     def register_new_addresses(self) -> None:
         """New receiving addresses exist; channels that subscribe address by address do so now."""
