@@ -113,7 +113,7 @@ class CoinWorker:
 
     def channel_problem(self) -> str | None:
         """Say why notifications may be missing now, None if nothing is wrong."""
-        return self._handler.problem() if self._handler is not None else None
+        return self.handler.problem() if self.handler is not None else None
 
     def poll(self) -> None:
         """Follow the chain; the first time also without a new block, to find what happened while nobody looked."""

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from cryptoassets_core.testing.backendsuite import BackendSuite as BackendSuite
     from cryptoassets_core.testing.backendworld import BackendWorld as BackendWorld
     from cryptoassets_core.testing.coinsuite import CoinSuite as CoinSuite
+    from cryptoassets_core.testing.eventsinksuite import EventSinkSuite as EventSinkSuite
+    from cryptoassets_core.testing.eventsinksuite import Received as Received
+    from cryptoassets_core.testing.eventsinksuite import Receiver as Receiver
     from cryptoassets_core.testing.postgres import PostgresServer as PostgresServer
     from cryptoassets_core.testing.requirements import require as require
     from cryptoassets_core.testing.walletnotifysuite import Channel as Channel
@@ -24,7 +27,10 @@ _HOMES = {
     "BackendWorld": "backendworld",
     "Channel": "walletnotifysuite",
     "CoinSuite": "coinsuite",
+    "EventSinkSuite": "eventsinksuite",
     "PostgresServer": "postgres",
+    "Received": "eventsinksuite",
+    "Receiver": "eventsinksuite",
     "WalletNotifySuite": "walletnotifysuite",
     "require": "requirements",
 }
@@ -34,7 +40,10 @@ __all__ = [
     "BackendWorld",
     "Channel",
     "CoinSuite",
+    "EventSinkSuite",
     "PostgresServer",
+    "Received",
+    "Receiver",
     "WalletNotifySuite",
     "require",
 ]

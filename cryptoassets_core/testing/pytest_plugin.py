@@ -14,12 +14,8 @@ if TYPE_CHECKING:
     from cryptoassets_core.testing.postgres import PostgresServer
 
 # The suites' assertions tell what they compared, like those of a test module.
-pytest.register_assert_rewrite(
-    *(
-        f"cryptoassets_core.testing.{module}"
-        for module in ("backendreceiving", "backendsending", "backendsuite", "coinsuite", "walletnotifysuite")
-    )
-)
+_SUITES = ("backendreceiving", "backendsending", "backendsuite", "coinsuite", "eventsinksuite", "walletnotifysuite")
+pytest.register_assert_rewrite(*(f"cryptoassets_core.testing.{module}" for module in _SUITES))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Wallet notifications over Redis pub/sub, and events to a Redis stream."""
