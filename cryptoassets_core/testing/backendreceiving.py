@@ -52,6 +52,8 @@ def paid(transaction: WalletTransaction) -> list[tuple[str, Decimal]]:
 class Receiving(ConformanceSuite, defines_capabilities=True):
     """Tests of following deposits."""
 
+    knows_blocks = True
+
     # --- Deposits -------------------------------------------------------------------------------------------
 
     @needs("can_receive")
@@ -105,7 +107,8 @@ class Receiving(ConformanceSuite, defines_capabilities=True):
         assert [transaction.confirmations for transaction in told] == [0, 1, 2, 3]
         blocks = {transaction.block_hash for transaction in told[1:]}
         assert len(blocks) == 1, "the including block does not change"
-        assert all(block is not None and HASH.fullmatch(block) for block in blocks)
+        if self.knows_blocks:
+            assert all(block is not None and HASH.fullmatch(block) for block in blocks)
 
     @needs("can_receive", "can_mine")
     def test_the_balance_counts_by_confirmations(self, world: BackendWorld) -> None:
@@ -166,6 +169,8 @@ class Receiving(ConformanceSuite, defines_capabilities=True):
 
     @needs("can_mine")
     def test_the_tip_changes_with_each_block(self, world: BackendWorld) -> None:
+        if not self.knows_blocks:
+            world.pay([(world.backend.create_address("label"), world.payment)])
         tips = [world.backend.get_tip()]
         for _ in range(2):
             world.mine()

@@ -156,7 +156,7 @@ class Sending(ConformanceSuite, defines_capabilities=True):
         for _ in range(3):
             two_step(world).prepare({world.outside_address(): world.payment / 2})
 
-    @needs("can_send", "can_send_in_two_steps")
+    @needs("can_send", "can_send_in_two_steps", "can_reserve")
     def test_held_coins_are_kept_until_they_are_released(self, world: BackendWorld) -> None:
         world.fund(world.payment)
         half = {world.outside_address(): world.payment / 2}
@@ -173,7 +173,7 @@ class Sending(ConformanceSuite, defines_capabilities=True):
         again = backend.prepare(half)
         assert set(again.inputs) == set(prepared.inputs)
 
-    @needs("can_send", "can_send_in_two_steps")
+    @needs("can_send", "can_send_in_two_steps", "can_reserve")
     def test_two_held_transactions_share_no_coin(self, world: BackendWorld) -> None:
         for _ in range(2):
             world.fund(world.payment)

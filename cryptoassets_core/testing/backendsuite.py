@@ -66,6 +66,12 @@ class BackendSuite(Receiving, Sending, defines_capabilities=True):
     can_tell_bad_recipient = False
     #: A payment too small for the network is refused by name.
     can_tell_dust = False
+    #: The backend names blocks: the tip is the best block's hash and changes with every block, and each confirmed
+    #: transaction tells its own. A hosted service may not say; then what it tells changes with its transactions only.
+    knows_blocks = True
+    #: ``hold()`` reserves coins in the wallet itself, for every backend on it. Where nobody can, the kernel's books and
+    #: this process keep others from the coins.
+    can_reserve = True
     #: ``check()`` finds out on which network the backend is; ``world.misplaced_backend()`` is on a wrong one.
     can_tell_network = False
     #: ``world.down()`` makes the network's side unreachable.
