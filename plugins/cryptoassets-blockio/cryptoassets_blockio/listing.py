@@ -1,9 +1,10 @@
 """What changed since a checkpoint, from a service that knows neither blocks nor checkpoints.
 
-A block is named here by a transaction in it: the checkpoint is the txid of a received transaction that, like everything
-older, had at least the depth that was asked for. With each block its confirmations grow by one, so whatever has fewer
-than it came after it: what is below it was deep then and is deeper now, and what is above it is listed every time, by
-which reorganisations show. If it is gone, or not deep any more, everything is listed.
+A block is named here by a transaction in it: the checkpoint names a received transaction that, like everything older,
+had at least the depth that was asked for, and the block that included it. With each block its confirmations grow by
+one, so whatever has fewer than it came after it: what is below it was deep then and is deeper now, and what is above it
+is listed every time, by which reorganisations show. If it is gone, not deep any more or in another block, everything is
+listed.
 
 The best block is named by a hash over the newest page with a confirmed transaction on it, which changes with each block
 and each new deposit.
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 #: Checkpoint of a wallet without anything deep; it is never found, so everything is listed.
 BEGINNING: Final = BlockHash("0" * 64)
+
+#: Digits of the txid that a checkpoint begins with; those of the block follow.
+_TXID_DIGITS: Final = 40
 
 #: Pages of each kind on which transactions are looked for by name before they are asked for one by one.
 _PAGES_BY_NAME: Final = 4
@@ -67,7 +71,9 @@ class Listing:
         for page in self._pages.walk("received"):
             if not _has_confirmed(head):
                 head += page
-            anchor = next((item for item in page if str(item.txid) == checkpoint and item.confirmations >= depth), None)
+            anchor = next((item for item in page if _is_named(item, checkpoint)), None)
+            if anchor is not None and (anchor.confirmations < depth or self._name_checkpoint(anchor) != checkpoint):
+                anchor = checkpoint = None  # the chain has changed below it
             if anchor is not None:
                 position = page.index(anchor)
                 recent += page[:position]
@@ -79,9 +85,22 @@ class Listing:
         sent = self._sent_since(anchor)
         return ChainChanges(
             tip=_name(head),
-            checkpoint=_checkpoint(anchor, recent, depth),
+            checkpoint=self._next_checkpoint(checkpoint, anchor, recent, depth),
             transactions=self._merged([*recent, *below], sent),
         )
+
+    def _next_checkpoint(
+        self, checkpoint: BlockHash | None, anchor: Item | None, recent: Sequence[Item], depth: int
+    ) -> BlockHash:
+        newest = _newest_deep(recent, depth)
+        if newest is not None:
+            return self._name_checkpoint(newest)
+        return BEGINNING if anchor is None or checkpoint is None else checkpoint
+
+    def _name_checkpoint(self, item: Item) -> BlockHash:
+        raw = self._raw.look_up(item.txid)
+        block = (raw.block_hash if raw is not None else None) or BEGINNING
+        return BlockHash(item.txid[:_TXID_DIGITS] + block[: len(BEGINNING) - _TXID_DIGITS])
 
     def by_name(self, txids: Iterable[Txid]) -> Mapping[Txid, WalletTransaction]:
         """Look transactions up: on the newest pages first, then one by one."""
@@ -174,15 +193,19 @@ def _received(outputs: Iterable[tuple[str, Decimal, int]], change: frozenset[str
     return tuple(ReceivedOutput(address, amount, vout) for address, amount, vout in outputs if address not in change)
 
 
-def _checkpoint(anchor: Item | None, recent: Sequence[Item], depth: int) -> BlockHash:
-    """Choose the newest transaction that is deep, as everything older is."""
-    checkpoint = BEGINNING if anchor is None else BlockHash(anchor.txid)
+def _is_named(item: Item, checkpoint: BlockHash | None) -> bool:
+    return checkpoint is not None and item.txid[:_TXID_DIGITS] == checkpoint[:_TXID_DIGITS]
+
+
+def _newest_deep(recent: Sequence[Item], depth: int) -> Item | None:
+    """Return the newest transaction that is deep, as everything older is."""
+    newest = None
     for item in reversed(recent):
         if abs(item.confirmations) < depth:
             break
         if item.confirmations > 0:
-            checkpoint = BlockHash(item.txid)
-    return checkpoint
+            newest = item
+    return newest
 
 
 def _has_confirmed(page: Sequence[Item]) -> bool:

@@ -16,12 +16,14 @@ from cryptoassets_blockio.draft import PAYMENT, Draft, read_draft
 from cryptoassets_blockio.official import sign
 from cryptoassets_blockio.payload import Payload
 from cryptoassets_blockio.transactions import parse
-from cryptoassets_core.amounts import format_amount
+from cryptoassets_core.amounts import check_amount, format_amount
 from cryptoassets_core.backend.base import Outpoint, PreparedTransaction
+from cryptoassets_core.coin.validate import canonical_address
 from cryptoassets_core.errors import (
     BackendError,
     BackendRejectedError,
     BackendUnavailableError,
+    BadAddress,
     InsufficientHotWalletFunds,
     RecipientRejectedError,
 )
@@ -72,17 +74,30 @@ class Preparation:
     def prepare(self, recipients: Mapping[str, Decimal], pin: str, *, own: frozenset[str]) -> PreparedTransaction:
         """Prepare, check and sign; see :py:meth:`cryptoassets_core.backend.base.TwoStepBackend.prepare`."""
         for address, amount in recipients.items():
-            if amount < self.dust:
-                raise RecipientRejectedError(
-                    f"{format_amount(amount)} to {address} is dust, the network carries at least "
-                    f"{format_amount(self.dust)}",
-                    address=address,
-                )
+            self._check_payment(address, amount)
         prepared_at = int(time.time())
         draft = self._draft(recipients)
         self.expectation.check(draft, recipients, own=own)
         self.reservations.check(tuple(each.outpoint for each in draft.inputs))
         return self._sign(draft, pin, prepared_at)
+
+    def _check_payment(self, address: str, amount: Decimal) -> None:
+        """Refuse what nobody can send, before the service is asked.
+
+        :raises RecipientRejectedError: the network does not know the address, or does not carry so little.
+        :raises InvalidAmountError: it is no amount.
+        """
+        check_amount(amount, self.expectation.decimals)
+        try:
+            canonical_address(address, self.expectation.rules)
+        except BadAddress as error:
+            raise RecipientRejectedError(str(error), address=address) from None
+        if amount < self.dust:
+            raise RecipientRejectedError(
+                f"{format_amount(amount)} to {address} is dust, the network carries at least "
+                f"{format_amount(self.dust)}",
+                address=address,
+            )
 
     def ask(self, recipients: Mapping[str, Decimal]) -> Draft:
         """Have the service prepare a payment; it is neither checked nor signed.

@@ -31,9 +31,6 @@ _CLOCK_SECONDS: Final = 6 * 3600
 #: Transactions looked at to find one; more were sent only by somebody else with the same account.
 _MOST_CANDIDATES: Final = 500
 
-#: Confirmations after which a rival counts as proof: a shallower one may leave the chain.
-_PROOF_CONFIRMATIONS: Final = 3
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
@@ -96,7 +93,7 @@ class Publication:
     def _find(self, payload: Payload) -> Txid | None:
         """Find our transaction by what it spends and pays.
 
-        :raises BroadcastDeadError: another one has spent its coins, for certain.
+        :raises BroadcastDeadError: another one that is in the chain has spent its coins.
         """
         ours = payload.unsigned
         rival: tuple[Raw, Transaction] | None = None
@@ -106,12 +103,13 @@ class Publication:
                 continue
             if Counter(theirs.outputs) == Counter(ours.outputs):
                 return raw.txid
-            if raw.confirmations >= _PROOF_CONFIRMATIONS:
+            if raw.confirmations > 0:
                 rival = raw, theirs
         if rival is not None:
             (taken,) = list(set(rival[1].outpoints) & set(ours.outpoints))[:1]
             raise BroadcastDeadError(
-                f"the transaction can never confirm: its input {taken.txid}:{taken.vout} was spent by {rival[0].txid}"
+                f"the transaction cannot confirm: its input {taken.txid}:{taken.vout} was spent by {rival[0].txid}",
+                depth=rival[0].confirmations,
             )
         return None
 

@@ -24,6 +24,8 @@ class Raw:
 
     txid: Txid
     confirmations: int
+    #: The block that includes it, None where the service does not say.
+    block_hash: str | None
     #: Address, whole coins and place of each output that pays an address.
     outputs: tuple[tuple[str, Decimal, int], ...]
     #: Addresses that the coins came from.
@@ -95,6 +97,7 @@ class RawTransactions:
         return Raw(
             txid=txid,
             confirmations=answers.integer(data.get("confirmations"), "confirmations"),
+            block_hash=_block_hash(data.get("blockhash")),
             outputs=tuple(outputs),
             senders=frozenset(
                 sender for row in inputs if (sender := self.pages.canonical(row.get("address"))) is not None
@@ -110,6 +113,10 @@ def cost_of(raw: Raw, *, own: frozenset[str]) -> Cost | None:
         return None
     change = raw.senders | own
     return Cost(sum((value for address, value, _ in raw.outputs if address not in change), Decimal(0)), raw.fee)
+
+
+def _block_hash(value: object) -> str | None:
+    return value if isinstance(value, str) and answers.looks_like_txid(value) else None
 
 
 def _value(row: answers.Row, decimals: int) -> Decimal | None:

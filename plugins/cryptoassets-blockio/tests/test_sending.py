@@ -278,15 +278,17 @@ def test_without_pin_or_with_a_wrong_one_nothing_is_sent(btc: Account, make_back
 LOST = [Fault.DROP_BEFORE, Fault.DROP_AFTER, Fault.STALL_BEFORE, Fault.STALL_AFTER, Fault.HTML, Fault.STATUS_ERROR]
 
 
-@pytest.mark.parametrize("repeat", ["same", "refuse", "resigned"])
-@pytest.mark.parametrize("fault", LOST)
+@pytest.mark.parametrize(
+    ("fault", "repeat"),
+    [*((fault, "same") for fault in LOST), (Fault.DROP_AFTER, "refuse"), (Fault.DROP_AFTER, "resigned")],
+)
 def test_lost_answer_pays_once_and_the_txid_is_found(
     service: StandIn, make_backend: Make, coin: Any, fault: Fault, repeat: str
 ) -> None:
     """F05: the payload is submitted again, and what the service says to that is not believed."""
     account = service.open_account(coin)
     account.behaviour.repeat = repeat
-    backend = make_backend(account, timeout=0.5, address_type="P2SH")
+    backend = make_backend(account, address_type="P2SH")
     for number in range(2):
         account.pay([(backend.create_address(str(number)), Decimal(60))])
     account.mine()
@@ -309,16 +311,17 @@ def _stored(account: Account, backend: BlockIoBackend) -> PreparedTransaction:
     return backend.prepare({account.outside_address(1): Decimal(50)})
 
 
-def test_rival_in_the_chain_is_proof_of_death(account: Account, make_backend: Make) -> None:
+def test_rival_in_the_chain_is_proof_of_death_and_says_how_deep(account: Account, make_backend: Make) -> None:
     backend = make_backend(account)
     prepared = _stored(account, backend)
     spend_elsewhere(account, prepared.inputs, account.outside_address(9))
-    for _ in range(3):
-        with pytest.raises(OutcomeUnknownError, match="not accepted now"):
-            backend.submit(prepared)
-        account.mine()
-    with pytest.raises(BroadcastDeadError, match="can never confirm"):
+    with pytest.raises(OutcomeUnknownError, match="not accepted now"):
         backend.submit(prepared)
+    for depth in (1, 2):
+        account.mine()
+        with pytest.raises(BroadcastDeadError, match="cannot confirm") as caught:
+            backend.submit(prepared)
+        assert caught.value.depth == depth
 
 
 def test_refusal_alone_is_no_proof_of_death(account: Account, make_backend: Make) -> None:

@@ -47,6 +47,8 @@ class Faults:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        #: What every call meets, whatever is armed.
+        self.always: Fault | None = None
         self._armed: defaultdict[str, deque[Fault]] = defaultdict(deque)
 
     def arm(self, method: str, fault: Fault | str, count: int = 1) -> None:
@@ -57,10 +59,13 @@ class Faults:
     def strike(self, method: str) -> Fault | None:
         """See what a call meets, and use it up."""
         with self._lock:
+            if self.always is not None:
+                return self.always
             waiting = self._armed[method]
             return waiting.popleft() if waiting else None
 
     def clear(self) -> None:
         """Behave again."""
         with self._lock:
+            self.always = None
             self._armed.clear()
