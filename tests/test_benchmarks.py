@@ -34,6 +34,13 @@ RUNS = [
         marks=[pytest.mark.postgres, pytest.mark.regtest],
     ),
     pytest.param(
+        "events.py",
+        [],
+        ["one connection, signed", "four connections", "from before its commit", "300 events", "an event a commit"],
+        id="events",
+        marks=pytest.mark.postgres,
+    ),
+    pytest.param(
         "ledger.py",
         [],
         ["1 process, Teller", "one hot receiver", "batches of 1000", "get_statement, newest page", "Audit of 5,000"],

@@ -101,10 +101,11 @@ class HTTPEventHandler(EventSink):
         self._keys = options.signing_keys()
         self._clock = clock
         parts = urlsplit(options.url)
-        self._target = requests.Request("POST", urlunsplit(parts._replace(netloc=_host(parts)))).prepare().url or ""
+        url = requests.Request("POST", urlunsplit(parts._replace(netloc=_host(parts)))).prepare().url or ""
+        self._target = urllib3.util.parse_url(url).request_uri
         self._headers = {"Content-Type": "application/x-www-form-urlencoded", **_authorization(parts)}
-        self._pool = urllib3.PoolManager(
-            num_pools=1, maxsize=options.connections, timeout=urllib3.Timeout(self._timeout_seconds), retries=False
+        self._pool = urllib3.connection_from_url(
+            url, maxsize=options.connections, timeout=urllib3.Timeout(self._timeout_seconds), retries=False
         )
 
     def deliver(self, event: Event) -> None:
@@ -122,7 +123,7 @@ class HTTPEventHandler(EventSink):
             raise EventDeliveryError(f"{self._shown} answered event {event.id} with status {status}")
 
     def close(self) -> None:
-        self._pool.clear()
+        self._pool.close()
 
     def _post(self, event_id: str, fields: dict[str, str]) -> int:
         """Post and return the status; exceptions of urllib3 stay inside, for their messages show the query."""
@@ -158,13 +159,14 @@ def _authorization(parts: SplitResult) -> dict[str, str]:
 
 def _discard(response: urllib3.BaseHTTPResponse) -> None:
     """Read a short answer to its end; the event is taken or not by its status alone, whatever happens here."""
-    try:
-        if int(response.headers.get("Content-Length", MAX_ANSWER_BYTES + 1)) <= MAX_ANSWER_BYTES:
-            response.read(MAX_ANSWER_BYTES)
+    length = response.length_remaining
+    if length is not None and length <= MAX_ANSWER_BYTES:
+        try:
+            response.read()
             response.release_conn()
             return
-    except (OSError, ValueError, urllib3.exceptions.HTTPError):
-        pass
+        except (OSError, ValueError, urllib3.exceptions.HTTPError):
+            pass
     response.close()
 
 

@@ -19,16 +19,16 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     ForeignKey,
+    FromClause,
     Index,
     Integer,
     MetaData,
     String,
     Table,
     Text,
-    and_,
-    exists,
     func,
     insert,
+    literal,
     or_,
     select,
     text,
@@ -189,16 +189,20 @@ def fan_out(session: Session, sinks: Sequence[str], *, limit: int = 1000) -> int
     return len(new)
 
 
-def due_deliveries(session: Session, sink: str, *, now: datetime, limit: int = 100) -> list[Delivery]:
+def due_deliveries(session: Session, sink: str, *, now: datetime, limit: int = 200) -> list[Delivery]:
     """Return what a sink should get now: of each subject only the first that it has not got."""
-    earlier = delivery_table.alias("earlier")
-    blocked = exists().where(
-        and_(
-            earlier.c.sink == sink,
-            earlier.c.subject == delivery_table.c.subject,
-            earlier.c.event_row_id < delivery_table.c.event_row_id,
-            earlier.c.state == DeliveryState.PENDING,
+    same_subject = delivery_table.alias("same_subject")
+    # Not as a join: of a queue that grew quickly the planner knows nothing, and would join all with all.
+    first = (
+        select(same_subject.c.event_row_id)
+        .where(
+            same_subject.c.sink == delivery_table.c.sink,
+            same_subject.c.subject == delivery_table.c.subject,
+            _is_pending(same_subject),
         )
+        .order_by(same_subject.c.event_row_id)
+        .limit(1)
+        .scalar_subquery()
     )
     due = session.execute(
         select(
@@ -212,9 +216,9 @@ def due_deliveries(session: Session, sink: str, *, now: datetime, limit: int = 1
         .join(event_table, event_table.c.id == delivery_table.c.event_row_id)
         .where(
             delivery_table.c.sink == sink,
-            delivery_table.c.state == DeliveryState.PENDING,
+            _is_pending(delivery_table),
             _is_due(now),
-            ~blocked,
+            delivery_table.c.event_row_id == first,
         )
         .order_by(delivery_table.c.next_attempt_at, delivery_table.c.event_row_id)
         .limit(limit)
@@ -230,11 +234,16 @@ def seconds_until_due(session: Session, sink: str, *, now: datetime) -> float | 
     next_at = session.scalar(
         select(func.min(delivery_table.c.next_attempt_at)).where(
             delivery_table.c.sink == sink,
-            delivery_table.c.state == DeliveryState.PENDING,
+            _is_pending(delivery_table),
             delivery_table.c.next_attempt_at > now,
         )
     )
     return None if next_at is None else (next_at - now).total_seconds()
+
+
+def _is_pending(table: FromClause) -> ColumnElement[bool]:
+    """Not a bound value: the database would not see that its indexes of just these rows fit."""
+    return table.c.state == literal(DeliveryState.PENDING, table.c.state.type, literal_execute=True)
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:
