@@ -458,6 +458,20 @@ def test_hostile_texts_are_shown_as_texts(service: Service, monkeypatch: pytest.
     assert answer.json["problems"] == [f"job {HOSTILE}"]
 
 
+def test_deposit_that_cannot_be_credited_is_a_problem(service: Service) -> None:
+    coin = service.app.coins.get("btc")
+
+    def refuse(session: Any) -> None:
+        deposit, _ = coin.network_transaction_model.get_or_create_deposit(session, "ab" * 32)
+        deposit.reason = HOSTILE
+
+    service.app.conflict_resolver.run(refuse)
+    client = make_wsgi_app(service).test_client()
+    (problem,) = client.get("/api/status").json["problems"]
+    assert problem == f"btc: {'ab' * 32} pays what is not credited: {HOSTILE}"
+    assert "<script" not in client.get("/").text
+
+
 def test_status_is_told_while_the_database_cannot_be_asked(service: Service) -> None:
     assert service.app.engine is not None
     with service.app.engine.begin() as connection:

@@ -9,17 +9,14 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import BigInteger, select
-from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import Txid, WalletTransaction
+from cryptoassets_core.backend.chainrefusals import Refusal
 from cryptoassets_core.coin.registry import Coin
-from cryptoassets_core.database import cause
-from cryptoassets_core.errors import InvalidAmountError
 from cryptoassets_core.event.events import NewEvent, deposit_disputed, deposit_replaced, deposit_reversed
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
-from cryptoassets_core.ledger.posting import all_or_nothing
 from cryptoassets_core.ledger.rowset import rowset
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 
@@ -34,6 +31,8 @@ class Booked:
     deposits: Mapping[int, int]
     #: What has to be told beside how they are now.
     events: Sequence[NewEvent]
+    #: Deposits that are deep enough and not credited.
+    refusals: Sequence[Refusal] = ()
 
 
 def book_deposits(
@@ -85,6 +84,11 @@ def book_deposits(
                 if row.id in disputed
             ),
         ],
+        [
+            Refusal(row.network_transaction_id, row.address_id, f"deposit {row.id}: {disputed[row.id]}", row.id)
+            for row in due
+            if row.id in disputed
+        ],
     )
 
 
@@ -94,12 +98,12 @@ def _credit(
     due: Sequence[Any],
     transactions: Mapping[int, WalletTransaction],
     received: Mapping[Txid, Mapping[int, Decimal]],
-) -> tuple[set[int], dict[int, str]]:
+) -> tuple[frozenset[int], dict[int, str]]:
     """Credit deposits, and pass over those that something is wrong with.
 
     :returns: ids of those that were credited, and by id what is wrong with others.
     """
-    disputed = {}
+    disputed: dict[int, str] = {}
     for row in due:
         reported = received.get(transactions[row.network_transaction_id].txid, {}).get(row.address_id)
         if reported != row.amount:
@@ -107,21 +111,11 @@ def _credit(
             disputed[row.id] = f"it was first reported as {row.amount:f} and now as {now}"
     good = [row for row in due if row.id not in disputed]
     books = coin.wallet_model.books()
-    try:
-        with all_or_nothing(session):
-            credited = credit_deposits(session, books, [row.id for row in good])
-    except (InvalidAmountError, DataError):
-        # Only one of them is too much for its account or address, and the others must not wait for it.
-        credited = set()
-        for row in good:
-            try:
-                with all_or_nothing(session):
-                    credited |= credit_deposits(session, books, [row.id])
-            except (InvalidAmountError, DataError) as error:
-                disputed[row.id] = cause(error) if isinstance(error, DataError) else str(error)
+    credited = credit_deposits(session, books, [row.id for row in good])
+    disputed |= credited.refused
     for id_, reason in sorted(disputed.items()):
         logger.error("%s deposit %s is not credited, look at it: %s", coin.name, id_, reason)
-    return credited, disputed
+    return credited.ids, disputed
 
 
 def _is_replaced(row: Any, transactions: Mapping[int, WalletTransaction]) -> bool:

@@ -19,6 +19,7 @@ from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.backend.base import BlockHash, ChainChanges, Txid, WalletTransaction
 from cryptoassets_core.backend.chaindeposits import book_deposits
 from cryptoassets_core.backend.chainevents import dead_broadcasts, transaction_updates
+from cryptoassets_core.backend.chainrefusals import Refusal, note_refusals
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import InvalidAmountError
@@ -54,6 +55,8 @@ class Known:
     #: Broadcast: what was booked for it, None as long as that is not known.
     fee: Decimal | None
     wallet_id: int | None
+    #: Why it waits, died or is not booked.
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +125,9 @@ def apply_transactions(
     books = coin.wallet_model.books()
     latest = {transaction.txid: transaction for transaction in transactions}
     owners = _own_addresses(session, books, transactions)
-    received = _received(coin, latest.values(), owners)
+    received, unbookable = _received(coin, latest.values(), owners)
     known = _known(session, books, latest)
-    new = {txid for txid in received if (NetworkTransactionType.DEPOSIT, txid) not in known}
+    new = {txid for txid in (*received, *unbookable) if (NetworkTransactionType.DEPOSIT, txid) not in known}
     if new:
         _insert_deposit_transactions(session, coin, [latest[txid] for txid in new])
         known = _known(session, books, latest)
@@ -149,6 +152,22 @@ def apply_transactions(
         or (event.data["network_transaction"] in changed and event.data["state"] != TransactionState.REVERSED)
     ]
     events.extend(booked.events)
+    events.extend(
+        note_refusals(
+            session,
+            coin,
+            [known[NetworkTransactionType.DEPOSIT, transaction.txid] for transaction in deposits.values()],
+            [
+                *booked.refusals,
+                *(
+                    Refusal(id_, address_id, reason)
+                    for id_, transaction in deposits.items()
+                    for address_id, reason in unbookable.get(transaction.txid, {}).items()
+                ),
+            ],
+            owners,
+        )
+    )
     events.extend(dead_broadcasts(session, coin, died) if died else [])
     events.extend(_reorganisations(coin, changed.values(), latest))
     record(session, events)
@@ -173,31 +192,27 @@ def _own_addresses(session: Session, books: Books, transactions: Iterable[Wallet
 
 def _received(
     coin: Coin, transactions: Iterable[WalletTransaction], owners: Mapping[str, Any]
-) -> dict[Txid, dict[int, Decimal]]:
-    """Sum up what each transaction pays to each of our addresses."""
+) -> tuple[dict[Txid, dict[int, Decimal]], dict[Txid, dict[int, str]]]:
+    """Sum up what each transaction pays to each of our addresses.
+
+    :returns: what can be booked, and why the rest cannot be.
+    """
     received: dict[Txid, dict[int, Decimal]] = {}
+    unbookable: dict[Txid, dict[int, str]] = {}
     for transaction in transactions:
         amounts: dict[int, Decimal] = {}
         for output in transaction.received:
             owner = owners.get(output.address)
             if owner is not None:
                 amounts[owner.id] = amounts.get(owner.id, Decimal(0)) + output.amount
-        bookable = {id_: amount for id_, amount in amounts.items() if _is_bookable(coin, transaction.txid, amount)}
-        if bookable:
-            received[transaction.txid] = bookable
-    return received
-
-
-def _is_bookable(coin: Coin, txid: Txid, amount: Decimal) -> bool:
-    """Tell whether it is an amount. Anybody can have an output of nothing mined; it must not stop everybody else."""
-    if amount == 0:
-        return False
-    try:
-        check_amount(amount, coin.description.decimals)
-    except InvalidAmountError as error:
-        logger.error("%s: what %s is said to pay is not booked, look at it: %s", coin.name, txid, error)
-        return False
-    return True
+        for id_, amount in amounts.items():
+            if amount == 0:
+                continue  # anybody can have an output of nothing mined
+            try:
+                received.setdefault(transaction.txid, {})[id_] = check_amount(amount, coin.description.decimals)
+            except InvalidAmountError as error:
+                unbookable.setdefault(transaction.txid, {})[id_] = str(error)
+    return received, unbookable
 
 
 def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[NetworkTransactionType, Txid], Known]:
@@ -214,12 +229,13 @@ def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[
             network.c.tracked,
             network.c.fee,
             network.c.wallet_id,
+            network.c.reason,
         )
         .join(wanted, network.c.txid == wanted.c.txid)
         # Every type there is: the index has the type first, and without it the whole table would be read.
         .where(network.c.transaction_type.in_(list(NetworkTransactionType)))
     )
-    return {(row.transaction_type, row.txid): Known(*row) for row in rows}
+    return {(row.transaction_type, row.txid): Known(*list(row)) for row in rows}
 
 
 # --- Network transactions -----------------------------------------------------------------------------------
@@ -325,6 +341,17 @@ def _explain_broadcasts(
             # What died is looked into at once.
             session.execute(update(network).where(network.c.id.in_(ids)).values(reason=now, next_attempt_at=None))
     return dict.fromkeys(died, reason)
+
+
+def _is_bookable(coin: Coin, txid: Txid, fee: Decimal) -> bool:
+    if fee == 0:
+        return False
+    try:
+        check_amount(fee, coin.description.decimals)
+    except InvalidAmountError as error:
+        logger.error("%s: the fee that %s is said to cost is not booked, look at it: %s", coin.name, txid, error)
+        return False
+    return True
 
 
 def _book_late_fees(

@@ -157,6 +157,25 @@ def deposit_disputed(
     )
 
 
+def deposit_refused(
+    *, coin_name: str, network_transaction: int, txid: str, account: int, address: str, reason: str
+) -> NewEvent:
+    """The network pays an account what the books cannot take; it is not credited, and a person must look at it.
+
+    :param account: id of the account that the address belongs to.
+    """
+    return _event(
+        "deposit_refused",
+        f"{coin_name}:incoming:{network_transaction}",
+        coin_name=coin_name,
+        network_transaction=network_transaction,
+        txid=txid,
+        account=account,
+        address=address,
+        reason=reason,
+    )
+
+
 def reorganisation(*, coin_name: str, depth: int, block: str, network_transactions: int) -> NewEvent:
     """Blocks that were followed left the chain, as far as they had transactions of ours.
 

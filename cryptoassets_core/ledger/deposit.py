@@ -6,8 +6,8 @@ by lists of ids, never by flags alone: a query planner with stale statistics tur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.ledger.books import Books
-from cryptoassets_core.ledger.posting import credit_many, debit, post
+from cryptoassets_core.ledger.posting import Leg, credit_what_fits, debit, most, no_room, post
 from cryptoassets_core.ledger.rowset import amount_type, minor, rowset
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.upsert import insert_missing
@@ -57,18 +57,33 @@ def record_deposits(session: Session, books: Books, seen: Sequence[SeenDeposit])
     )
 
 
-def credit_deposits(session: Session, books: Books, transaction_ids: Sequence[int]) -> set[int]:
-    """Credit deposits to their accounts, once: those that are credited already are passed over.
+@dataclass(frozen=True, slots=True)
+class Credited:
+    """What became of deposits that were to be credited."""
 
-    :returns: ids of the deposits that were credited by this call.
-    """
+    #: Ids of the deposits that were credited now.
+    ids: frozenset[int] = frozenset()
+    #: Why others were not, by their ids: an account or address would hold more than the database can. Nothing was
+    #: written for these, and they may be tried again.
+    refused: Mapping[int, str] = field(default_factory=dict)
+
+
+def credit_deposits(session: Session, books: Books, transaction_ids: Sequence[int]) -> Credited:
+    """Credit deposits to their accounts, once: those that are credited already are passed over."""
     if not transaction_ids:
-        return set()
-    transaction = books.transaction
+        return Credited()
+    transaction, address = books.transaction, books.address
     wanted = rowset(session, "wanted", {"id": BigInteger}, [(id_,) for id_ in transaction_ids])
     due = session.execute(
-        select(transaction.c.id, transaction.c.receiving_account_id, transaction.c.address_id, transaction.c.amount)
+        select(
+            transaction.c.id,
+            transaction.c.receiving_account_id,
+            transaction.c.address_id,
+            transaction.c.amount,
+            address.c.balance.label("address_balance"),
+        )
         .join(wanted, transaction.c.id == wanted.c.id)
+        .join(address, transaction.c.address_id == address.c.id)
         .where(
             transaction.c.kind == TransactionKind.DEPOSIT,
             transaction.c.state != TransactionState.REVERSED,
@@ -77,14 +92,41 @@ def credit_deposits(session: Session, books: Books, transaction_ids: Sequence[in
         .order_by(transaction.c.id)
         .with_for_update(of=transaction)
     ).all()
-    if not due:
-        return set()
-    legs = credit_many(session, books, [(row.receiving_account_id, row.amount) for row in due])
+    fitting, refused = _what_addresses_can_hold(books, due)
+    if not fitting:
+        return Credited(refused=refused)
+    legs = credit_what_fits(session, books, [(row.receiving_account_id, row.amount) for row in fitting])
+    refused |= {
+        row.id: no_room(books, row.receiving_account_id) for row, leg in zip(fitting, legs, strict=True) if leg is None
+    }
+    posted = [(row, leg) for row, leg in zip(fitting, legs, strict=True) if leg is not None]
+    if posted:
+        _mark_credited(session, books, [(row.id, leg) for row, leg in posted])
+        _add_to_addresses(session, books, [(row.address_id, row.amount) for row, _ in posted])
+    return Credited(frozenset(row.id for row, _ in posted), refused)
+
+
+def _what_addresses_can_hold(books: Books, due: Sequence[Any]) -> tuple[list[Any], dict[int, str]]:
+    """Tell deposits apart: those whose address can hold them, and why the others cannot be, by id."""
+    limit, symbol = most(books), books.coin.symbol.upper()
+    received = {row.address_id: row.address_balance for row in due}
+    fitting, refused = [], {}
+    for row in due:
+        if received[row.address_id] + row.amount > limit:
+            refused[row.id] = f"address {row.address_id} would have received more than {limit:f} {symbol}"
+        else:
+            received[row.address_id] += row.amount
+            fitting.append(row)
+    return fitting, refused
+
+
+def _mark_credited(session: Session, books: Books, legs: Sequence[tuple[int, Leg]]) -> None:
+    transaction = books.transaction
     posted = rowset(
         session,
         "posted",
         {"id": BigInteger, "entry": BigInteger, "balance_after": amount_type(books)},
-        [(row.id, leg.entry, minor(books, leg.balance_after)) for row, leg in zip(due, legs, strict=True)],
+        [(id_, leg.entry, minor(books, leg.balance_after)) for id_, leg in legs],
     )
     session.execute(
         update(transaction)
@@ -95,8 +137,6 @@ def credit_deposits(session: Session, books: Books, transaction_ids: Sequence[in
             receiving_balance_after=posted.c.balance_after,
         )
     )
-    _add_to_addresses(session, books, [(row.address_id, row.amount) for row in due])
-    return {row.id for row in due}
 
 
 def reverse_deposits(session: Session, books: Books, transaction_ids: Sequence[int]) -> list[Any]:

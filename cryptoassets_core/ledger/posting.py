@@ -72,10 +72,15 @@ def check_room(books: Books, *, account_id: int, balance: Decimal, amount: Decim
     :raises InvalidAmountError: the sum is more than the column can hold.
     """
     if balance + amount > most(books):
-        raise InvalidAmountError(
-            f"account {account_id} would hold more than the database can, which is {most(books):f} "
-            f"{books.coin.symbol.upper()}"
-        )
+        raise InvalidAmountError(no_room(books, account_id))
+
+
+def no_room(books: Books, account_id: int) -> str:
+    """Say that an account cannot hold what it is about to get."""
+    return (
+        f"account {account_id} would hold more than the database can, which is {most(books):f} "
+        f"{books.coin.symbol.upper()}"
+    )
 
 
 def most(books: Books) -> Decimal:
@@ -124,44 +129,64 @@ def debit(session: Session, books: Books, *, account_id: int, amount: Decimal, a
 
 
 def credit(session: Session, books: Books, *, account_id: int, amount: Decimal) -> Leg:
-    """Give coins to an account."""
-    (leg,) = credit_many(session, books, [(account_id, amount)])
+    """Give coins to an account.
+
+    :raises InvalidAmountError: the account would hold more than the database can; nothing was written.
+    """
+    (leg,) = credit_what_fits(session, books, [(account_id, amount)])
+    if leg is None:
+        raise InvalidAmountError(no_room(books, account_id))
     return leg
 
 
-def credit_many(session: Session, books: Books, credits: Sequence[tuple[int, Decimal]]) -> list[Leg]:
+def credit_what_fits(session: Session, books: Books, credits: Sequence[tuple[int, Decimal]]) -> list[Leg | None]:
     """Give coins to accounts, several times to one if need be; two statements whatever their number.
 
     :param credits: account id and whole coins of each entry.
-    :returns: the legs, in the order given.
-    :raises InvalidAmountError: an account would hold more than the database can.
+    :returns: the legs, in the order given; None where the account would hold more than the database can, and got
+        nothing.
+    :raises UnknownRowError: an account does not exist; nothing was written.
     """
     account = books.account
-    totals: dict[int, Decimal] = {}
-    counts: dict[int, int] = {}
-    for account_id, amount in credits:
-        totals[account_id] = totals.get(account_id, Decimal(0)) + amount
-        counts[account_id] = counts.get(account_id, 0) + 1
-    for account_id, total in totals.items():
-        check_room(
-            books, account_id=account_id, balance=Decimal(0), amount=total
-        )  # or the database refuses the question
-    given = rowset(
-        session,
-        "given",
-        {"account_id": BigInteger, "total": amount_type(books), "n": Integer},
-        [(account_id, minor(books, total), counts[account_id]) for account_id, total in sorted(totals.items())],
-    )
+    wanted = rowset(session, "wanted", {"id": BigInteger}, [(id_,) for id_ in sorted({id_ for id_, _ in credits})])
     # In id order, and before anything is written: what an account cannot hold must not be noticed half-way.
-    for row in session.execute(
-        select(account.c.id, account.c.balance)
-        .join(given, account.c.id == given.c.account_id)
+    rows = session.execute(
+        select(account.c.id, account.c.balance, account.c.entries)
+        .join(wanted, account.c.id == wanted.c.id)
         .order_by(account.c.id)
         .with_for_update(key_share=True, of=account)
-    ).all():
-        check_room(books, account_id=row.id, balance=row.balance, amount=totals[row.id])
+    ).all()
+    before = {row.id: (row.balance, row.entries) for row in rows}
+    after, limit = dict(before), most(books)
+    legs: list[Leg | None] = []
+    for account_id, amount in credits:
+        if account_id not in after:
+            raise UnknownRowError(f"there is no {books.coin.symbol} account {account_id}")
+        balance, entries = after[account_id]
+        if balance + amount > limit:
+            legs.append(None)
+        else:
+            after[account_id] = (balance + amount, entries + 1)
+            legs.append(Leg(account_id, entries + 1, balance + amount))
+    changes = [
+        (id_, minor(books, balance - before[id_][0]), entries - before[id_][1])
+        for id_, (balance, entries) in after.items()
+        if entries > before[id_][1]
+    ]
+    if changes:
+        _add(session, books, changes)
+    for leg in legs:
+        if leg is not None:
+            bring_up_to_date(session, books, leg.account_id, balance=leg.balance_after, entries=leg.entry)
+    return legs
+
+
+def _add(session: Session, books: Books, changes: Sequence[tuple[int, int, int]]) -> None:
+    """Add minor units and a number of entries to accounts that are locked."""
+    account = books.account
+    given = rowset(session, "given", {"account_id": BigInteger, "total": amount_type(books), "n": Integer}, changes)
     balance = account.c.balance + given.c.total
-    rows = session.execute(
+    session.execute(
         update(account)
         .where(account.c.id == given.c.account_id)
         .values(
@@ -170,19 +195,7 @@ def credit_many(session: Session, books: Books, credits: Sequence[tuple[int, Dec
             overdrawn=and_(account.c.overdrawn, balance < 0),
             updated_at=utc_now(),
         )
-        .returning(account.c.id, account.c.balance, account.c.entries)
-    ).all()
-    before = {row.id: (row.balance - totals[row.id], row.entries - counts[row.id]) for row in rows}
-    for row in rows:
-        bring_up_to_date(session, books, row.id, balance=row.balance, entries=row.entries)
-    legs = []
-    for account_id, amount in credits:
-        if account_id not in before:
-            raise UnknownRowError(f"there is no {books.coin.symbol} account {account_id}")
-        balance_after, entry = before[account_id][0] + amount, before[account_id][1] + 1
-        before[account_id] = (balance_after, entry)
-        legs.append(Leg(account_id, entry, balance_after))
-    return legs
+    )
 
 
 def post(

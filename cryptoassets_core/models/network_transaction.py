@@ -55,7 +55,8 @@ class GenericNetworkTransaction(HasId, CoinModel):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     #: Broadcast: not tried again before.
     next_attempt_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    #: Why it waits or died, or how it was resolved, for the operator. One that is opened and has a reason is
+    #: Deposit: why what it pays is not credited, though deep enough.
+    #: Broadcast: why it waits or died, or how it was resolved, for the operator. One that is opened and has a reason is
     #: interrupted: whoever opened it has given up, and a person must find out what happened.
     reason: Mapped[str | None] = mapped_column(Text)
     #: Broadcast: the application was told that the hot wallet holds too little for it.

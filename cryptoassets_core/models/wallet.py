@@ -298,6 +298,7 @@ class GenericWallet(WalletDirectory):
         :returns: the account, the deposit, and whether it is credited.
         :raises UnknownRowError: the address is not one of this wallet's.
         :raises LedgerError: the deposit was reported with another amount before.
+        :raises InvalidAmountError: it is no amount, or more than the account can hold.
         """
         amount = check_amount(amount, self.coin.decimals)
         owner = self.receiving_address(self.configured_coin().canonical_address(address))
@@ -321,8 +322,12 @@ class GenericWallet(WalletDirectory):
             raise LedgerError(
                 f"deposit {deposit.id} was reported as {deposit.amount:f} before, now as {amount:f}; it stays as it is"
             )
-        if ntx.can_be_confirmed() and credit_deposits(session, books, [deposit.id]):
-            session.refresh(deposit)
+        if ntx.can_be_confirmed():
+            credited = credit_deposits(session, books, [deposit.id])
+            if credited.refused:
+                raise InvalidAmountError(credited.refused[deposit.id])
+            if credited.ids:
+                session.refresh(deposit)
         return owner.account, deposit, deposit.credited_at is not None
 
     def get_pending_outgoing_transactions(self) -> Query[GenericTransaction]:

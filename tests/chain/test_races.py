@@ -112,7 +112,7 @@ def test_deposit_is_recorded_credited_and_reversed_once(world: World) -> None:
     for _ in range(2):
         world.run(lambda session: record_deposits(session, world.tables, [seen]))
     assert len(world.rows()) == 1
-    credited = [world.run(lambda session: credit_deposits(session, world.tables, [row.id])) for _ in range(2)]
+    credited = [world.run(lambda session: credit_deposits(session, world.tables, [row.id]).ids) for _ in range(2)]
     assert (credited, world.balance()) == ([{row.id}, set()], 1)
     reversals = [
         world.run(lambda session: len(reverse_deposits(session, world.tables, [row.id, row.id]))) for _ in range(2)
@@ -126,6 +126,6 @@ def test_deposit_that_was_taken_back_uncredited_is_not_credited(world: World) ->
     world.step()
     (row,) = world.rows()
     assert world.run(lambda session: reverse_deposits(session, world.tables, [row.id])) == []
-    assert world.run(lambda session: credit_deposits(session, world.tables, [row.id])) == set()
+    assert world.run(lambda session: credit_deposits(session, world.tables, [row.id]).ids) == set()
     assert world.balance() == 0
     world.check()

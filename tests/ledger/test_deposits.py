@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from kit import PaperBackend, Till, address, paused, seen, txid
 from sqlalchemy import select
 
 from cryptoassets_core.amounts import MAX_MINOR_UNITS
-from cryptoassets_core.errors import LedgerError, UnknownRowError
+from cryptoassets_core.backend.chainrefusals import refused_deposits
+from cryptoassets_core.errors import InvalidAmountError, LedgerError, UnknownRowError
+from cryptoassets_core.event.outbox import event_table
 from cryptoassets_core.ledger.deposit import credit_deposits, reverse_deposits
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.models import GenericWallet
@@ -112,7 +117,7 @@ def test_deposit_is_credited_once_however_often_that_is_asked_for(till: Till) ->
     (deposit,) = till.rows()
 
     for expected in ({deposit.id}, set()):
-        assert till.run(lambda session: credit_deposits(session, till.books, [deposit.id])) == expected
+        assert till.run(lambda session: credit_deposits(session, till.books, [deposit.id])).ids == expected
 
     assert (till.balance(a), till.audit()) == (1, [])
 
@@ -123,12 +128,13 @@ def test_deposit_that_two_credit_at_once_is_credited_by_one(postgres_till: Till)
     a = till.account("a")
     till.chain_says(seen("tx", {till.receiving_address(a): "1"}, 1))
     (deposit,) = till.rows()
-    credited: list[set[int]] = []
+    credited: list[frozenset[int]] = []
 
     def credit() -> None:
         credited.append(
             till.app.conflict_resolver.run(
-                lambda session: credit_deposits(session, till.books, [deposit.id]), isolation_level="READ COMMITTED"
+                lambda session: credit_deposits(session, till.books, [deposit.id]).ids,
+                isolation_level="READ COMMITTED",
             )
         )
 
@@ -224,6 +230,63 @@ def test_amount_that_no_network_has_is_not_booked_and_stops_no_other(
     assert [row.receiving_account_id for row in till.rows()] == [b]
     assert txid("odd") in caplog.text
     assert till.audit() == []
+    ((event, trouble),) = refusals(till)
+    assert (event["txid"], event["address"], event["account"]) == (txid("odd"), bad, a)
+    assert event["reason"] in trouble
+    till.chain_says(replace(odd, confirmations=4))
+    assert refusals(till) == [(event, trouble)]  # told once
+
+
+def refusals(till: Till) -> list[tuple[dict[str, Any], str]]:
+    """Return each event about a deposit that is refused, with what the status pages say of those there are now."""
+    with till.engine.connect() as connection:
+        events = connection.execute(select(event_table).where(event_table.c.name == "deposit_refused")).all()
+    troubles = till.run(lambda session: refused_deposits(session, till.coin))
+    return [(json.loads(event.data), trouble) for event, trouble in zip(events, troubles, strict=True)]
+
+
+@pytest.mark.parametrize("full", ["account", "address"])
+def test_deposit_that_has_no_room_waits_and_stops_no_other(till: Till, full: str) -> None:
+    most = Decimal(MAX_MINOR_UNITS).scaleb(-8)
+    a, b, c = till.accounts(str(most - 1) if full == "account" else "0", "0", "0")
+    to, other = till.receiving_address(a), till.receiving_address(b, "other")
+    if full == "address":
+        till.chain_says(seen("first", {to: most - 1}, 3))
+        till.do("shop", lambda wallet: wallet.send_internal(a, c, most - 1, None))
+    before = till.balance(a)
+
+    till.chain_says(seen("fits", {to: "0.5"}, 3))
+    till.chain_says(seen("too much", {to: "0.6"}, 3), seen("tx", {other: "1"}, 3))
+
+    assert (till.balance(a) - before, till.balance(b)) == (Decimal("0.5"), 1)
+    ((event, trouble),) = refusals(till)
+    assert (event["txid"], event["account"]) == (txid("too much"), a)
+    assert f"{full} " in trouble
+    assert event["reason"] in trouble
+    assert till.audit() == []
+    if full == "account":
+        till.do("shop", lambda wallet: wallet.send_internal(a, b, Decimal(1), None))
+        till.chain_says(seen("too much", {to: "0.6"}, 4))
+        assert till.balance(a) == most - 1 + Decimal("0.1")
+        assert till.run(lambda session: refused_deposits(session, till.coin)) == []
+        assert till.audit() == []
+
+
+def test_wallet_deposit_that_has_no_room_is_refused(till: Till) -> None:
+    most = Decimal(MAX_MINOR_UNITS).scaleb(-8)
+    a = till.account("a", str(most))
+    to = till.receiving_address(a)
+
+    def work(wallet: GenericWallet) -> None:
+        ntx, _ = till.coin.network_transaction_model.get_or_create_deposit(wallet.session(), txid("tx"))
+        ntx.confirmations = 3
+        wallet.session().flush()
+        wallet.deposit(ntx, to, Decimal(1))
+
+    with pytest.raises(InvalidAmountError, match=f"account {a} would hold more"):
+        till.do("shop", work)
+
+    assert till.balance(a) == most
 
 
 def test_nothing_that_was_ever_ours_is_lost(till: Till) -> None:

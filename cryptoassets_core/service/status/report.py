@@ -11,6 +11,7 @@ from sqlalchemy import func, select, type_coerce
 from sqlalchemy.exc import DBAPIError
 
 from cryptoassets_core import __version__
+from cryptoassets_core.backend.chainrefusals import refused_deposits
 from cryptoassets_core.backend.chainwrites import read_sync_state
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.database import cause
@@ -81,6 +82,8 @@ def make_report(service: Service) -> Report:
                 replace(report, **_in_books(session, coin))
                 for report, (_, coin) in zip(coins, service.app.coins.all(), strict=True)
             ]
+            for name, coin in service.app.coins.all():
+                problems += [f"{name}: {refused}" for refused in refused_deposits(session, coin)]
     except DBAPIError as error:
         problems.append(f"the database cannot be asked: {cause(error)}")
     healthy = all(components.values()) and not problems and not any(coin.problem for coin in coins)
