@@ -20,8 +20,9 @@ BIGINT_DECIMALS: Final = 8
 #: What a NUMERIC(38, 0) holds, the column of coins with more decimals.
 _MAX_NUMERIC: Final = 10**38 - 1
 
-#: Enough digits for a NUMERIC(38, 0), and an error instead of a rounded result.
-_EXACT: Final = Context(prec=76, traps=[Inexact, InvalidOperation])
+#: For sums of amounts, whatever the application has made of the default context: enough digits for a NUMERIC(38, 0),
+#: and an error instead of a rounded result.
+EXACT: Final = Context(prec=76, traps=[Inexact, InvalidOperation])
 
 
 def max_minor_units(decimals: int) -> int:
@@ -49,7 +50,7 @@ def to_minor_units(value: Decimal | int, decimals: int) -> int:
         # Checked before any arithmetic: Decimal("1e999999999") must not become a billion digits.
         raise InvalidAmountError(f"the amount {_shown(number)} is out of range for a coin with {decimals} decimals")
     try:
-        minor = number.scaleb(decimals, _EXACT)
+        minor = number.scaleb(decimals, EXACT)
     except Inexact:
         minor = None  # more digits than a NUMERIC(38, 0) and a coin's decimals can make up
     if minor is None or minor != minor.to_integral_value():
@@ -61,7 +62,7 @@ def to_minor_units(value: Decimal | int, decimals: int) -> int:
 
 def from_minor_units(minor: int, decimals: int) -> Decimal:
     """Turn minor units into whole coins, always written with all the coin's decimals."""
-    return Decimal(minor).scaleb(-decimals, _EXACT)
+    return Decimal(minor).scaleb(-decimals, EXACT)
 
 
 def check_amount(value: Decimal | int, decimals: int) -> Decimal:

@@ -18,6 +18,7 @@ from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.event.base import EventSink
 from cryptoassets_core.event.hook import HookEventSink
 from cryptoassets_core.loading import load_class
+from cryptoassets_core.models.types import Amount
 from cryptoassets_core.oldspellings import modernize
 from cryptoassets_core.settings import CoinSettings, DatabaseSettings, Settings
 from cryptoassets_core.utils.dictutil import MergeError, merge_dict
@@ -107,6 +108,9 @@ class Configurator:
                 confirmation_count=settings.confirmation_count,
                 max_withdrawals_per_broadcast=settings.max_withdrawals_per_broadcast,
             )
+            if self.app.engine is not None:
+                # What the database cannot hold exactly is refused now, and not with the first amount.
+                Amount(coin.description.decimals).load_dialect_impl(self.app.engine.dialect)
         if coin.name != symbol:
             raise ConfigurationError(
                 f"coins.{symbol}: the module {models} describes {coin.name!r}; write coins.{coin.name}"

@@ -113,6 +113,12 @@ def _statement_middle(desk: Desk) -> object:
     return desk.a.get_statement(before=desk.a.entries // 2 + 1, limit=PAGE)
 
 
+def _transfer_at_once(d: Desk) -> object:
+    """The statement of a teller, in the session's transaction so that it can be undone."""
+    cursor = d.session.connection().connection.cursor()
+    return transfer_at_once(cursor, d.coin.wallet_model.books(), _order(d))
+
+
 CALLS: dict[str, Call] = {
     # --- Moving coins
     "send_internal": lambda d: d.wallet.send_internal(d.a, d.b, SMALL, None),
@@ -121,7 +127,7 @@ CALLS: dict[str, Call] = {
     ),
     "send_internal, overdraft": lambda d: d.wallet.send_internal(d.a, d.b, SMALL, None, True),
     "send_internal_many, 100": lambda d: d.wallet.send_internal_many([Transfer(d.a.id, d.b.id, SMALL)] * 100),
-    "a teller's send_internal": lambda d: transfer_at_once(d.session, d.coin.wallet_model.books(), _order(d)),
+    "a teller's send_internal": _transfer_at_once,
     "send to an own address": lambda d: d.wallet.send(d.a, d.own, SMALL, None),
     "send_external": lambda d: d.wallet.send_external(d.a, OUTSIDE, SMALL, None),
     "cancel_withdrawal": lambda d: d.wallet.cancel_withdrawal(d.pending),

@@ -7,7 +7,7 @@ has to look at it; all others are followed on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,39 +34,38 @@ class Refusal:
 
 
 def note_refusals(
-    session: Session,
-    coin: Coin,
-    looked_at: Iterable[Any],
-    refusals: Sequence[Refusal],
-    owners: Mapping[str, Any],
+    session: Session, coin: Coin, looked_at: Iterable[Any], refusals: Sequence[Refusal]
 ) -> list[NewEvent]:
     """Write down why network transactions are not booked, or that they are by now.
 
     :param looked_at: incoming network transactions as they were, each with ``id``, ``txid`` and ``reason``.
-    :returns: events about what was not refused before.
+    :returns: events about what is not booked at all and was not refused before.
     """
     network = coin.wallet_model.books().network_transaction
-    events = []
+    events: list[NewEvent] = []
     for entry in looked_at:
         mine = [refusal for refusal in refusals if refusal.network_transaction_id == entry.id]
         reason = "; ".join(refusal.reason for refusal in mine) or None
-        if reason == entry.reason:
-            continue
-        session.execute(update(network).where(network.c.id == entry.id).values(reason=reason))
-        for refusal in mine:
-            logger.error("%s: %s pays what is not credited, look at it: %s", coin.name, entry.txid, refusal.reason)
-            address, owner = next((text, owner) for text, owner in owners.items() if owner.id == refusal.address_id)
-            events.append(
-                deposit_refused(
-                    coin_name=coin.name,
-                    network_transaction=entry.id,
-                    txid=entry.txid,
-                    account=owner.account_id,
-                    address=address,
-                    reason=refusal.reason,
-                )
-            )
+        if reason != entry.reason:
+            session.execute(update(network).where(network.c.id == entry.id).values(reason=reason))
+            events.extend(_refused(session, coin, entry, refusal) for refusal in mine if refusal.deposit_id is None)
     return events
+
+
+def _refused(session: Session, coin: Coin, entry: Any, refusal: Refusal) -> NewEvent:
+    logger.error("%s: %s pays what is not booked, look at it: %s", coin.name, entry.txid, refusal.reason)
+    address = coin.wallet_model.books().address
+    paid = session.execute(
+        select(address.c.address, address.c.account_id).where(address.c.id == refusal.address_id)
+    ).one()
+    return deposit_refused(
+        coin_name=coin.name,
+        network_transaction=entry.id,
+        txid=entry.txid,
+        account=paid.account_id,
+        address=paid.address,
+        reason=refusal.reason,
+    )
 
 
 def refused_deposits(session: Session, coin: Coin) -> list[str]:

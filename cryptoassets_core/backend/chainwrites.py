@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer, String, case, func, select, true, update
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.amounts import check_amount
+from cryptoassets_core.amounts import EXACT, check_amount
 from cryptoassets_core.backend.base import BlockHash, ChainChanges, Txid, WalletTransaction
 from cryptoassets_core.backend.chaindeposits import book_deposits
 from cryptoassets_core.backend.chainevents import dead_broadcasts, transaction_updates
@@ -165,7 +165,6 @@ def apply_transactions(
                     for address_id, reason in unbookable.get(transaction.txid, {}).items()
                 ),
             ],
-            owners,
         )
     )
     events.extend(dead_broadcasts(session, coin, died) if died else [])
@@ -204,15 +203,23 @@ def _received(
         for output in transaction.received:
             owner = owners.get(output.address)
             if owner is not None:
-                amounts[owner.id] = amounts.get(owner.id, Decimal(0)) + output.amount
+                amounts[owner.id] = _plus(amounts.get(owner.id, Decimal(0)), output.amount)
         for id_, amount in amounts.items():
             if amount == 0:
                 continue  # anybody can have an output of nothing mined
             try:
-                received.setdefault(transaction.txid, {})[id_] = check_amount(amount, coin.description.decimals)
+                check_amount(amount, coin.description.decimals)
+                received.setdefault(transaction.txid, {})[id_] = amount
             except InvalidAmountError as error:
                 unbookable.setdefault(transaction.txid, {})[id_] = str(error)
     return received, unbookable
+
+
+def _plus(total: Decimal, amount: Decimal) -> Decimal:
+    try:
+        return EXACT.add(total, amount)
+    except ArithmeticError:
+        return Decimal("NaN")  # no sum that means anything, and refused as such
 
 
 def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[NetworkTransactionType, Txid], Known]:

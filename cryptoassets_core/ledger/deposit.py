@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import BigInteger, select, update
 from sqlalchemy.orm import Session
 
+from cryptoassets_core.amounts import EXACT
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.posting import Leg, credit_what_fits, debit, most, no_room, post
@@ -112,10 +113,11 @@ def _what_addresses_can_hold(books: Books, due: Sequence[Any]) -> tuple[list[Any
     received = {row.address_id: row.address_balance for row in due}
     fitting, refused = [], {}
     for row in due:
-        if received[row.address_id] + row.amount > limit:
+        total = EXACT.add(received[row.address_id], row.amount)
+        if total > limit:
             refused[row.id] = f"address {row.address_id} would have received more than {limit:f} {symbol}"
         else:
-            received[row.address_id] += row.amount
+            received[row.address_id] = total
             fitting.append(row)
     return fitting, refused
 
@@ -172,7 +174,7 @@ def _reverse(session: Session, books: Books, transaction_id: int) -> Any | None:
     ).one_or_none()
     if deposit is None or deposit.credited_at is None:
         return None
-    _add_to_addresses(session, books, [(deposit.address_id, -deposit.amount)])
+    _add_to_addresses(session, books, [(deposit.address_id, EXACT.minus(deposit.amount))])
     return post(
         session,
         books,
@@ -197,7 +199,7 @@ def _reverse(session: Session, books: Books, transaction_id: int) -> Any | None:
 def _add_to_addresses(session: Session, books: Books, received: Sequence[tuple[int, Decimal]]) -> None:
     totals: dict[int, Decimal] = {}
     for address_id, amount in received:
-        totals[address_id] = totals.get(address_id, Decimal(0)) + amount
+        totals[address_id] = EXACT.add(totals.get(address_id, Decimal(0)), amount)
     address = books.address
     added = rowset(
         session,

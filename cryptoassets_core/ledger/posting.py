@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
-from cryptoassets_core.amounts import check_amount, from_minor_units, max_minor_units
+from cryptoassets_core.amounts import EXACT, check_amount, from_minor_units, max_minor_units
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import InvalidAmountError, NotEnoughAccountBalance, UnknownRowError, WrongWalletError
 from cryptoassets_core.ledger.books import Books
@@ -71,7 +71,7 @@ def check_room(books: Books, *, account_id: int, balance: Decimal, amount: Decim
 
     :raises InvalidAmountError: the sum is more than the column can hold.
     """
-    if balance + amount > most(books):
+    if EXACT.add(balance, amount) > most(books):
         raise InvalidAmountError(no_room(books, account_id))
 
 
@@ -163,13 +163,14 @@ def credit_what_fits(session: Session, books: Books, credits: Sequence[tuple[int
         if account_id not in after:
             raise UnknownRowError(f"there is no {books.coin.symbol} account {account_id}")
         balance, entries = after[account_id]
-        if balance + amount > limit:
+        balance_after = EXACT.add(balance, amount)
+        if balance_after > limit:
             legs.append(None)
         else:
-            after[account_id] = (balance + amount, entries + 1)
-            legs.append(Leg(account_id, entries + 1, balance + amount))
+            after[account_id] = (balance_after, entries + 1)
+            legs.append(Leg(account_id, entries + 1, balance_after))
     changes = [
-        (id_, minor(books, balance - before[id_][0]), entries - before[id_][1])
+        (id_, minor(books, EXACT.subtract(balance, before[id_][0])), entries - before[id_][1])
         for id_, (balance, entries) in after.items()
         if entries > before[id_][1]
     ]

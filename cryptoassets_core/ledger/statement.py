@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from cryptoassets_core.amounts import EXACT
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.names import check_id
 
@@ -44,7 +45,7 @@ def account_statement(
         check_id(before, "entry")
     model = books.models["transaction"]
     lines = []
-    for side, sign in (("sending", -1), ("receiving", 1)):
+    for side, sign in (("sending", Decimal(-1)), ("receiving", Decimal(1))):
         account, entry = getattr(model, f"{side}_account_id"), getattr(model, f"{side}_entry")
         page = select(model).where(account == account_id, entry.is_not(None)).order_by(entry.desc()).limit(limit)
         if before is not None:
@@ -52,7 +53,7 @@ def account_statement(
         lines += [
             StatementLine(
                 getattr(transaction, f"{side}_entry"),
-                sign * transaction.amount,
+                EXACT.multiply(sign, transaction.amount),
                 getattr(transaction, f"{side}_balance_after"),
                 transaction,
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import Select, String, select
 from sqlalchemy.orm import Mapped, Query, Session, declared_attr, mapped_column, relationship
 
+from cryptoassets_core.amounts import EXACT
 from cryptoassets_core.errors import (
     AddressTakenError,
     BackendError,
@@ -65,7 +66,7 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
             for side in ("sending", "receiving")
         )
         session = self.session()
-        total = read_total(session, received, self.coin.decimals) - read_total(session, paid, self.coin.decimals)
+        total = EXACT.subtract(*(read_total(session, side, self.coin.decimals) for side in (received, paid)))
         session.refresh(account)
         if total != account.balance:
             raise LedgerError(
@@ -83,7 +84,7 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
         coin = self.configured_coin()
         if coin.backend is None:
             raise BackendUnavailableError(f"this app has no {coin.name} backend; enable Subsystem.backend")
-        return coin.backend.get_backend_balance() - self.balance
+        return EXACT.subtract(coin.backend.get_backend_balance(), self.balance)
 
     @classmethod
     def get_by_id(cls, session: Session, wallet_id: int) -> Self:

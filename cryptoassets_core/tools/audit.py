@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Select, and_, exists, func, literal, or_, select, type_coerce, union_all
 from sqlalchemy.orm import Session, aliased
 
+from cryptoassets_core.amounts import EXACT
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.ledger.states import (
     AccountKind,
@@ -105,14 +107,14 @@ def _legs(coin: Coin) -> Any:
 
 
 def _account(coin: Coin, account: Any, legs: Iterator[Any]) -> Iterator[Finding]:
-    balance, entries = 0, 0
+    balance, entries = Decimal(0), 0
 
     def wrong(rule: str, row_id: int, message: str, table: str = "transaction") -> Finding:
         return Finding(coin.name, rule, f"{coin.name}_{table}", row_id, f"account {account.id}: {message}")
 
     for leg in legs:
         entries += 1
-        balance += leg.sign * leg.amount
+        balance = EXACT.add(balance, EXACT.multiply(leg.sign, leg.amount))
         if leg.entry != entries:
             yield wrong("entries", leg.id, f"entry {entries} is missing, the next one is {leg.entry}")
             entries = leg.entry

@@ -237,12 +237,12 @@ def test_amount_that_no_network_has_is_not_booked_and_stops_no_other(
     assert refusals(till) == [(event, trouble)]  # told once
 
 
-def refusals(till: Till) -> list[tuple[dict[str, Any], str]]:
-    """Return each event about a deposit that is refused, with what the status pages say of those there are now."""
+def refusals(till: Till, event: str = "deposit_refused") -> list[tuple[dict[str, Any], str]]:
+    """Return each such event, with what the status pages say of those there are now."""
     with till.engine.connect() as connection:
-        events = connection.execute(select(event_table).where(event_table.c.name == "deposit_refused")).all()
+        events = connection.execute(select(event_table).where(event_table.c.name == event)).all()
     troubles = till.run(lambda session: refused_deposits(session, till.coin))
-    return [(json.loads(event.data), trouble) for event, trouble in zip(events, troubles, strict=True)]
+    return [(json.loads(told.data), trouble) for told, trouble in zip(events, troubles, strict=True)]
 
 
 @pytest.mark.parametrize("full", ["account", "address"])
@@ -259,7 +259,7 @@ def test_deposit_that_has_no_room_waits_and_stops_no_other(till: Till, full: str
     till.chain_says(seen("too much", {to: "0.6"}, 3), seen("tx", {other: "1"}, 3))
 
     assert (till.balance(a) - before, till.balance(b)) == (Decimal("0.5"), 1)
-    ((event, trouble),) = refusals(till)
+    ((event, trouble),) = refusals(till, "deposit_disputed")
     assert (event["txid"], event["account"]) == (txid("too much"), a)
     assert f"{full} " in trouble
     assert event["reason"] in trouble

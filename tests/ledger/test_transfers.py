@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 
 import pytest
-from kit import Till, address
+from kit import Till, address, seen
 
 from cryptoassets_core.amounts import MAX_MINOR_UNITS
 from cryptoassets_core.errors import (
@@ -19,6 +19,7 @@ from cryptoassets_core.errors import (
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.transfer import TransferOrder
 from cryptoassets_core.models import GenericWallet
+from cryptoassets_core.models.wallet import Transfer
 
 MAX = Decimal(MAX_MINOR_UNITS).scaleb(-8)
 
@@ -215,3 +216,24 @@ def test_receiving_address_has_one_owner(till: Till) -> None:
     assert till.dump() == before
     assert till.do("shop", lambda wallet: wallet.get_account_by_address(to.upper()).id) == a
     assert till.do("other", lambda wallet: wallet.get_account_by_address(to)) is None
+
+
+def test_the_applications_decimal_context_changes_nothing(till: Till) -> None:
+    a, b = till.accounts("20999999.97690001", "20999999.97690001")
+    to = till.receiving_address(b)
+    cents = Decimal("0.00000001")
+
+    with localcontext(Context(prec=3)):
+        till.do("shop", lambda wallet: wallet.send_internal(a, b, cents, None))
+        till.do("shop", lambda wallet: wallet.send_internal_many([Transfer(a, b, cents)]))
+        till.do("shop", lambda wallet: wallet.send_internal(a, b, cents, None, allow_negative_balance=True))
+        till.do("shop", lambda wallet: wallet.cancel_withdrawal(wallet.send_external(a, to, Decimal(1), None)))
+        till.chain_says(seen("tx", {to: "0.00000001"}, 3), seen("gone", {to: "7654321.87654321"}, 3))
+        till.chain_says(seen("gone", {}, -1))
+        line, *_ = till.do("shop", lambda wallet: wallet.get_account_by_name("b").get_statement())
+        assert till.do("shop", lambda wallet: wallet.refresh_account_balance(b)) == till.balance(b)
+        assert till.audit() == []
+
+    assert (till.balance(a), till.balance(b)) == (Decimal("20999999.97689998"), Decimal("20999999.97690005"))
+    assert (line.change, line.balance_after) == (Decimal("-7654321.87654321"), till.balance(b))
+    assert till.audit() == []
