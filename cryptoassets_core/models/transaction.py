@@ -196,6 +196,16 @@ class GenericTransaction(HasId, CoinModel):
             return None
         return self.network_transaction.confirmations
 
+    @property
+    def reason(self) -> str | None:
+        """Why the broadcast that carries it waits or is dead, for people; None if nothing stands in its way."""
+        return self.network_transaction.reason if self.network_transaction else None
+
+    @property
+    def next_attempt_at(self) -> datetime | None:
+        """When the broadcast that carries it is tried again; None if it is not waiting for that."""
+        return self.network_transaction.next_attempt_at if self.network_transaction else None
+
     def can_be_confirmed(self) -> bool:
         """Tell whether it may be considered final: internal, or deep enough in the chain."""
         return self.network_transaction is None or self.network_transaction.can_be_confirmed()

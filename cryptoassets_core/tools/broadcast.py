@@ -32,9 +32,9 @@ from cryptoassets_core.tools.broadcastdesk import LONGEST_RETRY_SECONDS, NOTHING
 from cryptoassets_core.tools.broadcastoneshot import OneShot, interrupt_if_overdue
 from cryptoassets_core.tools.broadcastrows import (
     UnsettledBroadcast,
-    account_is_covered,
     is_unsettled,
     load_unsettled,
+    queued_withdrawals,
     release_held,
 )
 from cryptoassets_core.tools.broadcasttwostep import TwoStep
@@ -125,18 +125,8 @@ class Broadcaster:
 
     def _collect(self, session: Session) -> int:
         transaction, network = self._books.transaction, self._books.network_transaction
-        queued = session.scalars(
-            select(transaction.c.id)
-            .where(
-                transaction.c.wallet_id == self._wallet_id,
-                transaction.c.state == TransactionState.PENDING,
-                transaction.c.network_transaction_id.is_(None),
-                account_is_covered(self._books),
-            )
-            .order_by(transaction.c.id)
-            .limit(self._desk.coin.max_withdrawals_per_broadcast)
-            .with_for_update(skip_locked=True)
-        ).all()
+        most = self._desk.coin.max_withdrawals_per_broadcast
+        queued = queued_withdrawals(session, self._books, self._wallet_id, most=most)
         if not queued or is_unsettled(session, self._books, self._wallet_id):
             return 0
         broadcast_id = session.scalars(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -17,14 +17,20 @@ from cryptoassets_core.backend.base import Txid
 from cryptoassets_core.backend.chainevents import transaction_updates
 from cryptoassets_core.clock import Clock
 from cryptoassets_core.coin.registry import Coin
-from cryptoassets_core.errors import BackendError, InsufficientHotWalletFunds, RecipientRejectedError
+from cryptoassets_core.errors import BackendError, InsufficientHotWalletFunds
 from cryptoassets_core.event.events import broadcast_rebuilt, withdrawal_failed, withdrawal_waiting
 from cryptoassets_core.event.outbox import record
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.fee import book_fee, refund_fee
 from cryptoassets_core.ledger.states import NetworkTransactionState
 from cryptoassets_core.ledger.withdrawal import fail_withdrawal, mark_broadcasted, requeue_withdrawals
-from cryptoassets_core.tools.broadcastrows import UnsettledBroadcast, lock_broadcast, move_broadcast, payments_of
+from cryptoassets_core.tools.broadcastrows import (
+    UnsettledBroadcast,
+    lock_broadcast,
+    move_broadcast,
+    payments_of,
+    queued_withdrawals,
+)
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
 R = TypeVar("R")
@@ -213,24 +219,56 @@ class Desk:
         requeue_withdrawals(session, self.books, network_transaction_id=broadcast_id)
         return True
 
-    def leave_out(self, broadcast: UnsettledBroadcast, error: RecipientRejectedError) -> bool:
+    def leave_out(self, broadcast: UnsettledBroadcast, address: str, reason: str) -> bool:
         """Refund the payments to a recipient that can never be paid; the others go without it.
 
         :returns: False if it is nobody's recipient here.
         """
-        refused = {id_ for id_, (address, _) in broadcast.payments.items() if address == error.address}
-        if not refused:
-            return False
-        logger.error("%s withdrawals %s fail and are refunded: %s", self.coin.name, sorted(refused), error)
+        refused = {id_ for id_, payment in broadcast.payments.items() if payment[0] == address}
+        if refused:
+            self.fail(broadcast, refused, reason)
+        return bool(refused)
+
+    def fail(self, broadcast: UnsettledBroadcast, refused: Collection[int], reason: str) -> None:
+        """Refund withdrawals of a broadcast that is not signed."""
+        logger.error("%s withdrawals %s fail and are refunded: %s", self.coin.name, sorted(refused), reason)
 
         def work(session: Session) -> None:
             lock_broadcast(session, self.books, broadcast.id)
             # Another process may have found the same, or the withdrawal was cancelled meanwhile.
             carried = payments_of(session, self.books, broadcast.id)
-            self.refund(session, {id_: carried[id_] for id_ in refused & carried.keys()}, reason=str(error))
+            self.refund(session, {id_: carried[id_] for id_ in refused if id_ in carried}, reason=reason)
 
         self.run(work)
-        return True
+
+    def fill_up(self, broadcast: UnsettledBroadcast) -> int:
+        """Let a broadcast that is not signed carry what is queued too, as far as there is room; return how many."""
+
+        def work(session: Session) -> int:
+            if lock_broadcast(session, self.books, broadcast.id) != NetworkTransactionState.COLLECTED:
+                return 0
+            room = self.coin.max_withdrawals_per_broadcast - len(payments_of(session, self.books, broadcast.id))
+            queued = queued_withdrawals(session, self.books, self.wallet_id, most=max(room, 0))
+            self._bundle(session, queued, broadcast.id)
+            return len(queued)
+
+        return self.run(work)
+
+    def put_back(self, broadcast: UnsettledBroadcast, withdrawals: Collection[int]) -> None:
+        """Queue some of the withdrawals of a broadcast again, if it is not signed."""
+
+        def work(session: Session) -> None:
+            if lock_broadcast(session, self.books, broadcast.id) == NetworkTransactionState.COLLECTED:
+                carried = payments_of(session, self.books, broadcast.id)
+                self._bundle(session, carried.keys() & set(withdrawals), None)
+
+        self.run(work)
+
+    def _bundle(self, session: Session, withdrawals: Collection[int], broadcast_id: int | None) -> None:
+        transaction = self.books.transaction
+        session.execute(
+            update(transaction).where(transaction.c.id.in_(withdrawals)).values(network_transaction_id=broadcast_id)
+        )
 
     def refund(self, session: Session, payments: Mapping[int, tuple[str, Decimal]], *, reason: str) -> None:
         """Refund withdrawals that are not signed, given with their payees, and tell."""

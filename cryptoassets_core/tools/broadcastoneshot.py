@@ -102,7 +102,7 @@ class OneShot:
                 opened_at=None,
             )
         )
-        if isinstance(error, RecipientRejectedError) and self._desk.leave_out(broadcast, error):
+        if isinstance(error, RecipientRejectedError) and self._desk.leave_out(broadcast, error.address, str(error)):
             return NOTHING
         self._desk.postpone(broadcast, error)
         return None

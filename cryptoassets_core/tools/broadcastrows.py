@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, Txid
 from cryptoassets_core.ledger.books import Books
-from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType
+from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType, TransactionState
 
 logger = logging.getLogger(__name__)
 
@@ -86,10 +87,16 @@ def payments_of(session: Session, books: Books, broadcast_id: int) -> dict[int, 
     return {row.id: (row.address, row.amount) for row in rows}
 
 
-def lock_broadcast(session: Session, books: Books, broadcast_id: int) -> None:
-    """Keep others from changing a broadcast, and from cancelling what it carries, until the session ends."""
+def lock_broadcast(session: Session, books: Books, broadcast_id: int) -> NetworkTransactionState:
+    """Keep others from changing a broadcast, and from cancelling what it carries, until the session ends.
+
+    :returns: its state.
+    """
     network = books.network_transaction
-    session.execute(select(network.c.id).where(network.c.id == broadcast_id).with_for_update()).one()
+    state: NetworkTransactionState = session.scalars(
+        select(network.c.state).where(network.c.id == broadcast_id).with_for_update()
+    ).one()
+    return state
 
 
 def move_broadcast(
@@ -110,6 +117,23 @@ def account_is_covered(books: Books) -> ColumnElement[bool]:
     """SQL condition: the account that pays a withdrawal is not below zero, as a reversal may have left it."""
     transaction, account = books.transaction, books.account
     return exists().where(account.c.id == transaction.c.sending_account_id, account.c.balance >= 0)
+
+
+def queued_withdrawals(session: Session, books: Books, wallet_id: int, *, most: int) -> Sequence[int]:
+    """Lock the oldest withdrawals that wait for a broadcast and are not held, and return their ids."""
+    transaction = books.transaction
+    return session.scalars(
+        select(transaction.c.id)
+        .where(
+            transaction.c.wallet_id == wallet_id,
+            transaction.c.state == TransactionState.PENDING,
+            transaction.c.network_transaction_id.is_(None),
+            account_is_covered(books),
+        )
+        .order_by(transaction.c.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    ).all()
 
 
 def release_held(session: Session, books: Books, broadcast_id: int) -> bool:

@@ -17,9 +17,12 @@ from cryptoassets_core.backend.answers import asking, checked_prepared, checked_
 from cryptoassets_core.backend.base import PreparedTransaction, TwoStepBackend
 from cryptoassets_core.backend.chainwrites import take_turn
 from cryptoassets_core.errors import (
+    BackendAuthenticationError,
     BackendError,
+    BackendRejectedError,
     BackendUnavailableError,
     BroadcastDeadError,
+    InsufficientHotWalletFunds,
     RecipientRejectedError,
 )
 from cryptoassets_core.ledger.states import NetworkTransactionState
@@ -31,6 +34,7 @@ from cryptoassets_core.tools.broadcastrows import (
     release_held,
     signed_broadcasts,
 )
+from cryptoassets_core.tools.broadcasttrial import Recipients, find_refused
 
 logger = logging.getLogger(__name__)
 
@@ -85,13 +89,24 @@ class TwoStep:
         """Have a broadcast signed and store it; None if its withdrawals have changed, and it must be looked at anew."""
         unsent = self._desk.run(lambda session: signed_broadcasts(session, self._desk.books, unsent=True))
         self._hold(unsent.values())
+        # Only here is anything refunded: once it is stored it may be on the network.
         try:
-            with asking("prepare"):
-                prepared = checked_prepared(self._backend.prepare(broadcast.recipients), self._desk.coin)
+            prepared = self._prepare(broadcast.recipients)
         except RecipientRejectedError as error:
-            # Only here: once anything is signed it may be on the network, and nothing of it may be refunded.
-            if not self._desk.leave_out(broadcast, error):
+            if not self._desk.leave_out(broadcast, error.address, str(error)):
                 raise
+            return None
+        except (InsufficientHotWalletFunds, BackendAuthenticationError):
+            raise
+        except BackendRejectedError as error:
+            if not self._sort_out(broadcast):
+                raise
+            logger.warning("%s broadcast %s is sorted out: %s", self._desk.coin.name, broadcast.id, error)
+            return None
+        if prepared.fee > broadcast.amount:
+            fee, amount = f"{prepared.fee:f}", f"{broadcast.amount:f}"
+            reason = f"the network would take a fee of {fee}, which is more than the {amount} that are paid"
+            self._desk.fail(broadcast, broadcast.payments.keys(), reason)
             return None
         try:
             stored = self._desk.run(lambda session: self._store(session, broadcast, prepared))
@@ -104,6 +119,30 @@ class TwoStep:
             return prepared
         logger.info("%s broadcast %s changed while it was signed", self._desk.coin.name, broadcast.id)
         return None
+
+    def _prepare(self, recipients: Recipients) -> PreparedTransaction:
+        with asking("prepare"):
+            return checked_prepared(self._backend.prepare(recipients), self._desk.coin)
+
+    def _sort_out(self, broadcast: UnsettledBroadcast) -> bool:
+        """Take out what makes the backend refuse a batch without naming it, so that nobody waits for it in vain.
+
+        :returns: False if the batch stays as it is.
+        """
+        recipients, payments = broadcast.recipients, broadcast.payments
+        if len(recipients) == 1:
+            # Alone it cannot be told whether the payment is refused, or all payments are.
+            return self._desk.fill_up(broadcast) > 0
+        refused = find_refused(self._prepare, recipients)
+        if not refused:
+            later = sorted(payments)[len(payments) // 2 :]
+            self._desk.put_back(broadcast, later)  # it is too large
+            return True
+        if len(refused) == len(recipients):
+            return False
+        for address, reason in refused.items():
+            self._desk.leave_out(broadcast, address, reason)
+        return True
 
     def _store(self, session: Session, broadcast: UnsettledBroadcast, prepared: PreparedTransaction) -> bool:
         books = self._desk.books

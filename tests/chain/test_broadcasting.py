@@ -10,7 +10,8 @@ import pytest
 from chain_world import FEE, Observed, World, outside
 from sqlalchemy import event
 
-from cryptoassets_core.errors import LedgerError, RecipientRejectedError
+from cryptoassets_core.errors import BackendRejectedError, LedgerError, RecipientRejectedError
+from cryptoassets_core.tools.broadcastagain import submit_again
 from cryptoassets_core.tools.teller import Teller
 
 
@@ -137,6 +138,39 @@ def test_node_that_is_down_is_asked_again_after_a_pause(world: World) -> None:
     assert (sent.attempts, sent.next_attempt_at, sent.reason) == (0, None, None)
 
 
+def test_application_sees_why_a_withdrawal_waits_and_until_when(world: World) -> None:
+    world.funded("5")
+    withdrawal = world.withdraw(outside(1), "1")
+    world.net.set_down(True)
+    world.broadcast()
+    with world.app.open_readonly_session() as session:
+        waiting = session.get_one(world.coin.transaction_model, withdrawal)
+        assert waiting.state == "pending"
+        assert "is down" in waiting.reason
+        assert waiting.next_attempt_at > world.now
+    world.net.set_down(False)
+    world.broadcast()
+    with world.app.open_readonly_session() as session:
+        sent = session.get_one(world.coin.transaction_model, withdrawal)
+        assert (sent.state, sent.reason, sent.next_attempt_at) == ("broadcasted", None, None)
+
+
+@pytest.mark.parametrize("days", [-1, 365])
+def test_clock_that_jumps_neither_delays_a_withdrawal_nor_pays_it_twice(world: World, days: int) -> None:
+    world.funded("5")
+    world.withdraw(outside(1), "1")
+    world.net.fault("submit", "timeout-after")
+    world.broadcast()
+    world.now += timedelta(days=days)
+    assert world.broadcaster().do_broadcasts().count == 1
+    world.now -= timedelta(days=days)
+    world.broadcast()
+    submit_again(world.coin, world.app.conflict_resolver, world.backend, clock=lambda: world.now)
+    assert world.paid(outside(1)) == [1]
+    assert [row.amount for row in world.rows("network_fee")] == [FEE]
+    world.check()
+
+
 def test_pauses_grow_up_to_a_limit(sqlite_world: World) -> None:
     world = sqlite_world
     world.funded("5")
@@ -199,6 +233,80 @@ def test_bad_recipients_fail_alone_and_are_refunded_and_the_others_go_at_once(wo
     assert world.balance(alice) == 16
     assert [world.paid(outside(number)) for number in range(6)] == [[1], [], [1], [1], [], [1]]
     assert world.total() == world.net.balance()
+    world.check()
+
+
+class Unhelpful(Refusing):
+    """Refuses what it does not like without saying why, and takes so many recipients at most."""
+
+    def __init__(self, world: World, *bad: str, most: int = 100) -> None:
+        super().__init__(world, *bad)
+        self.most = most
+        self.asked = 0
+
+    def prepare(self, recipients: dict[str, Decimal]) -> Any:
+        self.asked += 1
+        if len(recipients) > self.most or not recipients.keys().isdisjoint(self.bad):
+            raise BackendRejectedError("no")
+        return self.backend.prepare(recipients)
+
+
+def test_bad_recipients_that_the_backend_does_not_name_fail_alone(world: World) -> None:
+    alice = world.funded("40")
+    for number in range(20):
+        world.withdraw(outside(number), "1")
+    unhelpful = Unhelpful(world, outside(3), outside(17))
+    assert world.broadcast(backend=unhelpful).count == 1
+    assert unhelpful.asked < 25
+    assert [number for number, state in enumerate(states(world)) if state == "failed"] == [3, 17]
+    assert world.balance(alice) == 22
+    assert [world.paid(outside(number)) for number in range(20)] == [[] if n in (3, 17) else [1] for n in range(20)]
+    world.check()
+
+
+def test_bad_recipient_that_is_alone_in_its_batch_does_not_keep_others_waiting(world: World) -> None:
+    alice = world.funded("5")
+    world.withdraw(outside(1), "1")
+    unhelpful = Unhelpful(world, outside(1))
+    assert world.broadcast(backend=unhelpful).count == 0
+    assert states(world) == ["pending"]  # it may be that nobody can be paid
+    world.withdraw(outside(2), "1")
+    assert world.broadcast(backend=unhelpful).count == 1
+    assert (states(world), world.paid(outside(2))) == (["failed", "broadcasted"], [1])
+    assert world.balance(alice) == 4
+    world.check()
+
+
+def test_backend_that_pays_nobody_fails_nobody(world: World) -> None:
+    world.funded("40")
+    for number in range(30):
+        world.withdraw(outside(number), "1")
+    unhelpful = Unhelpful(world, *(outside(number) for number in range(30)))
+    assert world.broadcast(backend=unhelpful).count == 0
+    assert (set(states(world)), world.network_rows("broadcast")[0].attempts) == ({"pending"}, 1)
+    assert unhelpful.asked < 20
+    assert world.broadcast().count == 1
+
+
+def test_batch_that_is_too_large_goes_in_parts(world: World) -> None:
+    world.funded("5", coins=4)
+    for number in range(10):
+        world.withdraw(outside(number), "1")
+    assert world.broadcast(backend=Unhelpful(world, most=3)).count == 4
+    assert [world.paid(outside(number)) for number in range(10)] == [[1]] * 10
+    assert world.total() == world.net.balance()
+    world.check()
+
+
+def test_withdrawal_that_would_cost_more_than_it_pays_is_refunded(world: World) -> None:
+    alice = world.funded("5")
+    world.withdraw(outside(1), "0.00009999")
+    assert world.broadcast().count == 0
+    assert (states(world), world.balance(alice)) == (["failed"], 5)
+    (told,) = world.events("withdrawal_failed")
+    assert "a fee of 0.00010000" in told["reason"]
+    world.withdraw(outside(1), "0.0001")
+    assert world.broadcast().count == 1
     world.check()
 
 

@@ -10,11 +10,9 @@ import pytest
 from fault_proxy import Fault
 from fault_stage import Trial
 
-STEPS = ["fundrawtransaction", "lockunspent", "signrawtransactionwithwallet", "testmempoolaccept", "sendrawtransaction"]
-
-#: Moments in a broadcast of one withdrawal at which the daemon can die on its side of the wire: six database
+#: Moments in a broadcast of one withdrawal at which the daemon can die on its side of the wire: seven database
 #: transactions, each before it begins, before its commit and after.
-MOMENTS = 18
+MOMENTS = 21
 
 
 def kill_at(trial: Trial, method: str, moment: str) -> None:

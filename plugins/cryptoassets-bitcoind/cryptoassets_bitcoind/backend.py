@@ -147,16 +147,24 @@ class BitcoindBackend(TwoStepBackend):
                 )
 
     def _fee_policy(self) -> FeePolicy:
-        fee_rate, max_fee_rate = self.options.fee_rate, self.options.max_fee_rate
+        fee_rate, min_fee_rate, max_fee_rate = (
+            self.options.fee_rate,
+            self.options.min_fee_rate,
+            self.options.max_fee_rate,
+        )
         if max_fee_rate is None:
             max_fee_rate = self.coin.dust * _MAX_FEE_RATE_IN_DUST
-            if fee_rate is not None and fee_rate > max_fee_rate:
-                raise ConfigurationError(
-                    f"fee_rate {fee_rate:f} is above {max_fee_rate:f}, the default of max_fee_rate for "
-                    f"{self.coin.symbol}; lower it, or set max_fee_rate"
-                )
+            for name, rate in (("fee_rate", fee_rate), ("min_fee_rate", min_fee_rate)):
+                if rate is not None and rate > max_fee_rate:
+                    raise ConfigurationError(
+                        f"{name} {rate:f} is above {max_fee_rate:f}, the default of max_fee_rate for "
+                        f"{self.coin.symbol}; lower it, or set max_fee_rate"
+                    )
         return FeePolicy(
-            fee_rate=fee_rate, confirmation_target=self.options.confirmation_target, max_fee_rate=max_fee_rate
+            fee_rate=fee_rate,
+            confirmation_target=self.options.confirmation_target,
+            min_fee_rate=min_fee_rate,
+            max_fee_rate=max_fee_rate,
         )
 
     def _max_tip_age(self) -> float | None:

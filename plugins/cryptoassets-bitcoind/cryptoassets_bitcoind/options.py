@@ -28,6 +28,8 @@ class BitcoindOptions(BackendOptions):
     fee_rate: Decimal | None = Field(default=None, gt=0)
     #: Blocks within which a withdrawal should confirm; the daemon estimates the fee for it.
     confirmation_target: int | None = Field(default=None, ge=1, le=1008)
+    #: Whole coins for 1000 bytes that are paid at the least, whatever the daemon estimates.
+    min_fee_rate: Decimal | None = Field(default=None, gt=0)
     #: Whole coins for 1000 bytes, above which nothing is sent; by default 2000 times the coin's dust limit.
     max_fee_rate: Decimal | None = Field(default=None, gt=0)
     #: Kind of the new receiving addresses; by default the daemon decides.
@@ -37,6 +39,9 @@ class BitcoindOptions(BackendOptions):
     def _fee_options_agree(self) -> Self:
         if self.fee_rate is not None and self.confirmation_target is not None:
             raise ValueError("set either fee_rate or confirmation_target, not both")
-        if self.fee_rate is not None and self.max_fee_rate is not None and self.fee_rate > self.max_fee_rate:
-            raise ValueError("fee_rate must not be above max_fee_rate")
+        if self.fee_rate is not None and self.min_fee_rate is not None:
+            raise ValueError("min_fee_rate is for estimated fees; leave it out beside fee_rate")
+        for name, rate in (("fee_rate", self.fee_rate), ("min_fee_rate", self.min_fee_rate)):
+            if rate is not None and self.max_fee_rate is not None and rate > self.max_fee_rate:
+                raise ValueError(f"{name} must not be above max_fee_rate")
         return self

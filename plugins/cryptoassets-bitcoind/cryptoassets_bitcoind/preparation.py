@@ -32,6 +32,7 @@ class FeePolicy:
 
     fee_rate: Decimal | None
     confirmation_target: int | None
+    min_fee_rate: Decimal | None
     max_fee_rate: Decimal
 
     @property
@@ -51,6 +52,18 @@ class _Funded:
     inputs: tuple[Outpoint, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    prepared: PreparedTransaction
+    #: Bytes that count for the fee.
+    size: int
+
+    @property
+    def fee_rate(self) -> Decimal:
+        """Whole coins for 1000 bytes."""
+        return self.prepared.fee * 1000 / max(self.size, 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
     """One daemon's way of making transactions, under one fee policy."""
@@ -64,14 +77,17 @@ class Preparation:
         """Build, sign and check; see :py:meth:`cryptoassets_core.backend.base.TwoStepBackend.prepare`."""
         try:
             payments = check_recipients(self.rpc, recipients, decimals=self.decimals)
-            return self._sign(self._fund(recipients), payments)
+            signed = self._sign(self._fund(recipients, self.policy.fund_options), payments)
+            if self.policy.min_fee_rate is not None and signed.fee_rate < self.policy.min_fee_rate:
+                signed = self._sign(self._fund(recipients, {"feeRate": self.policy.min_fee_rate}), payments)
+            return self._judged(signed)
         except OutcomeUnknownError as error:
             # Nothing is published by any of these calls, so nothing is in doubt.
             raise BackendUnavailableError(f"{error}, which harms nothing: no transaction was published") from None
 
-    def _fund(self, recipients: Mapping[str, Decimal]) -> _Funded:
+    def _fund(self, recipients: Mapping[str, Decimal], options: Mapping[str, object]) -> _Funded:
         unfunded = build(self.rpc, recipients)
-        arguments: list[object] = [unfunded, self.policy.fund_options]
+        arguments: list[object] = [unfunded, options]
         if self.capabilities.is_modern:
             # Without inputs, a transaction may be mistaken for the segwit serialisation of another one.
             arguments.append(False)
@@ -100,7 +116,7 @@ class Preparation:
             )
         return error
 
-    def _sign(self, funded: _Funded, payments: Payments) -> PreparedTransaction:
+    def _sign(self, funded: _Funded, payments: Payments) -> _Signed:
         try:
             answer = answers.mapping(
                 self.rpc.call(self.capabilities.sign_method, funded.raw), self.capabilities.sign_method
@@ -116,11 +132,17 @@ class Preparation:
         if _inputs(decoded) != funded.inputs:
             raise BackendError(f"the daemon at {self.rpc.endpoint} signed another transaction than the one it funded")
         self._check_outputs(decoded, payments)
-        self._check_fee(decoded, funded.fee)
-        if self.capabilities.can_test:
-            self._check_relay(raw)
+        # Daemons without segwit report no virtual size.
+        size = answers.integer(decoded.get("vsize", decoded.get("size")), "the transaction's size")
         # Only now: signing changes the txid where inputs are not native segwit.
-        return PreparedTransaction(answers.txid(decoded.get("txid"), "the signed txid"), raw, funded.fee, funded.inputs)
+        txid = answers.txid(decoded.get("txid"), "the signed txid")
+        return _Signed(PreparedTransaction(txid, raw, funded.fee, funded.inputs), size)
+
+    def _judged(self, signed: _Signed) -> PreparedTransaction:
+        self._check_fee(signed)
+        if self.capabilities.can_test:
+            self._check_relay(signed.prepared.raw)
+        return signed.prepared
 
     def _decode(self, raw: str) -> Mapping[str, object]:
         return answers.mapping(self.rpc.call("decoderawtransaction", raw), "decoderawtransaction")
@@ -134,13 +156,12 @@ class Preparation:
                 "it was not published"
             )
 
-    def _check_fee(self, decoded: Mapping[str, object], fee: Decimal) -> None:
-        # Daemons without segwit report no virtual size.
-        size = answers.integer(decoded.get("vsize", decoded.get("size")), "the transaction's size")
-        if fee < 0 or fee * 1000 > self.policy.max_fee_rate * size:
+    def _check_fee(self, signed: _Signed) -> None:
+        fee, limit = signed.prepared.fee, self.policy.max_fee_rate
+        if fee < 0 or signed.fee_rate > limit:
             raise BackendUnavailableError(
-                f"the fee would be {fee:f} for {size} bytes, above max_fee_rate {self.policy.max_fee_rate:f} for 1000; "
-                "wait, or raise the limit"
+                f"the fee would be {fee:f} for {signed.size} bytes, above max_fee_rate {limit:f} for 1000; wait, or "
+                "raise the limit"
             )
 
     def _check_relay(self, raw: str) -> None:

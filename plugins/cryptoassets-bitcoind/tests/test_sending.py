@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from cryptoassets_bitcoind.rpc import RpcClient
 from cryptoassets_bitcoind.testing import RegtestNode
 from cryptoassets_core.backend.base import PreparedTransaction
+from cryptoassets_core.coin.validate import encode_segwit
 from cryptoassets_core.errors import (
     BackendError,
     BackendRejectedError,
@@ -85,6 +87,15 @@ def test_txid_is_the_signed_one_with_old_style_inputs(
         assert wallet.rpc("gettransaction", prepared.txid)["confirmations"] == 0
 
 
+def test_largest_batch_stays_under_the_standard_weight(wallet: Any) -> None:
+    wallet.fund("3")
+    # As many as can be configured, and of the largest kind of output there is: P2WSH.
+    payees = [encode_segwit("rltc", 0, hashlib.sha256(b"%d" % number).digest()) for number in range(1000)]
+    prepared = wallet.backend.prepare(dict.fromkeys(payees, Decimal("0.001")))
+    assert wallet.rpc("decoderawtransaction", prepared.raw)["weight"] <= 400_000
+    wallet.backend.submit(prepared)  # and so the node relays it
+
+
 @pytest.mark.parametrize(
     "options", [{"fee_rate": "0.001"}, {"confirmation_target": 2}, {"max_fee_rate": "0.001"}, {}], ids=str
 )
@@ -98,6 +109,18 @@ def test_fee_follows_the_options(
     rate = prepared.fee * 1000 / size
     expected = Decimal("0.001") if "fee_rate" in options else Decimal("0.0002")  # -fallbackfee
     assert abs(rate - expected) < expected / 50
+
+
+@pytest.mark.parametrize("options", [{}, {"confirmation_target": 2}], ids=str)
+@pytest.mark.parametrize(("floor", "expected"), [("0.0005", "0.0005"), ("0.0001", "0.0002")])
+def test_fee_is_not_below_the_floor(
+    new_wallet: Callable[..., Any], outside: Callable[[], str], options: dict[str, object], floor: str, expected: str
+) -> None:
+    wallet = new_wallet(min_fee_rate=floor, **options)
+    wallet.fund("1")
+    prepared = wallet.backend.prepare({outside(): Decimal("0.5")})
+    rate = prepared.fee * 1000 / wallet.rpc("decoderawtransaction", prepared.raw)["vsize"]
+    assert Decimal(expected) <= rate < Decimal(expected) * Decimal("1.02")  # 0.0002 is -fallbackfee
 
 
 def test_fee_above_the_cap_is_not_paid_and_locks_nothing(
