@@ -85,7 +85,7 @@ def take_turn(session: Session, books: Books) -> SyncState:
     return SyncState(row.checkpoint, row.tip)
 
 
-def write_sync_state(session: Session, coin: Coin, changes: ChainChanges) -> None:
+def write_sync_state(coin: Coin, changes: ChainChanges, session: Session) -> None:
     """Move the checkpoint; belongs in the same database transaction as the last of what it covers.
 
     What is deep enough ceases to be followed here and nowhere else. Above the checkpoint all is followed, and what
@@ -102,6 +102,17 @@ def write_sync_state(session: Session, coin: Coin, changes: ChainChanges) -> Non
     session.execute(
         update(books.sync_state).values(checkpoint=changes.checkpoint, tip=changes.tip, synced_at=utc_now())
     )
+
+
+def read_scan_position(session: Session, books: Books) -> Txid | None:
+    """Return behind which txid an interrupted rescan goes on, None if there is none."""
+    position = session.scalar(select(books.sync_state.c.scan_position))
+    return None if position is None else Txid(position)
+
+
+def write_scan_position(books: Books, position: Txid | None, session: Session) -> None:
+    """Note how far a rescan has come; belongs in the same database transaction as what it looked at."""
+    session.execute(update(books.sync_state).values(scan_position=position))
 
 
 def tracked_txids(session: Session, books: Books) -> set[Txid]:

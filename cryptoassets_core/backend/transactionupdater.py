@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import logging
 import threading
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice
 
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.backend.base import ChainChanges, CoinBackend, Txid, WalletTransaction
+from cryptoassets_core.backend.base import BlockHash, ChainChanges, CoinBackend, Txid, WalletTransaction
 from cryptoassets_core.backend.chainwrites import (
     SyncState,
     apply_transactions,
+    read_scan_position,
     read_sync_state,
     take_turn,
     tracked_txids,
+    write_scan_position,
     write_sync_state,
 )
 from cryptoassets_core.clock import utc_now
@@ -40,6 +45,17 @@ ISOLATION_LEVEL = "READ COMMITTED"
 
 class _Overtaken(Exception):
     """Another process has followed the chain since ours asked the backend: what we were told is yesterday's news."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanProgress:
+    """How far a rescan has come."""
+
+    #: The coin's acronym.
+    coin: str
+    #: Network transactions that were looked at, by this scan or by one that was interrupted.
+    done: int
+    total: int
 
 
 class TransactionUpdater:
@@ -71,25 +87,60 @@ class TransactionUpdater:
         self.stats["blocks"] += 1
         return self.follow()
 
-    def follow(self, *, rescan: bool = False) -> int:
+    def follow(self) -> int:
         """Write everything that changed since the checkpoint.
 
-        :param rescan: forget the checkpoint and look at everything that the backend knows.
         :returns: how many events were written.
         :raises BackendError: the backend cannot tell.
         """
         with self._one_at_a_time:
             while True:
                 state = self._state()
-                changes = self.backend.list_since(
-                    None if rescan else state.checkpoint,
-                    depth=max(self.coin.max_confirmation_count, self.coin.confirmation_count),
-                )
+                changes = self._listed_since(state.checkpoint)
                 transactions = [*changes.transactions, *self._vanished(changes)]
                 try:
-                    return self._write(transactions, state, changes, rescan=rescan)
+                    return self._write(transactions, state, changes)
                 except _Overtaken:
                     logger.debug("%s: somebody else followed the chain meanwhile; asking again", self.coin.name)
+
+    def rescan(self, on_progress: Callable[[ScanProgress], None] = lambda progress: None) -> int:
+        """Look at everything that the backend knows, as if nothing had been seen, and follow the chain afterwards.
+
+        How far it came is stored with each part of the work; the next one goes on there, in this process or another.
+
+        :param on_progress: called at the beginning and after each part; what it raises ends the scan there.
+        :returns: how many events were written.
+        :raises BackendError: the backend cannot tell.
+        """
+        events = 0
+        with self._one_at_a_time:
+            while True:
+                state = self._state()
+                try:
+                    events += self._rescan(state, on_progress)
+                    break
+                except _Overtaken:
+                    logger.debug("%s: somebody followed the chain meanwhile; asking again", self.coin.name)
+        return events + self.follow()
+
+    def _rescan(self, state: SyncState, on_progress: Callable[[ScanProgress], None]) -> int:
+        # In the order of the txids, which another listing will have too; the chain's own is of no importance here.
+        listed = sorted(self._listed_since(None).transactions, key=lambda transaction: transaction.txid)
+        position = self.conflict_resolver.run(lambda session: read_scan_position(session, self._books))
+        done = 0 if position is None else bisect_right(listed, position, key=lambda transaction: transaction.txid)
+        on_progress(ScanProgress(self.coin.name, done, len(listed)))
+        events = 0
+        while done < len(listed):
+            chunk = listed[done : done + CHUNK]
+            done += len(chunk)
+            note = partial(write_scan_position, self._books, chunk[-1].txid if done < len(listed) else None)
+            events += self._write_chunk(chunk, state, note, unchanged_too=True)
+            on_progress(ScanProgress(self.coin.name, done, len(listed)))
+        return events
+
+    def _listed_since(self, checkpoint: BlockHash | None) -> ChainChanges:
+        depth = max(self.coin.max_confirmation_count, self.coin.confirmation_count)
+        return self.backend.list_since(checkpoint, depth=depth)
 
     def handle_wallet_notify(self, txid: Txid) -> int:
         """Look at one network transaction now; see :py:meth:`handle_wallet_notifies`."""
@@ -123,14 +174,7 @@ class TransactionUpdater:
         vanished = sorted(tracked - listed)
         return list(self.backend.get_transactions(vanished).values()) if vanished else []
 
-    def _write(
-        self,
-        transactions: Sequence[WalletTransaction],
-        state: SyncState,
-        changes: ChainChanges | None,
-        *,
-        rescan: bool = False,
-    ) -> int:
+    def _write(self, transactions: Sequence[WalletTransaction], state: SyncState, changes: ChainChanges | None) -> int:
         """Write transactions, in chunks, and the checkpoint with the last one.
 
         :param state: how far the chain was followed when the backend was asked.
@@ -140,22 +184,34 @@ class TransactionUpdater:
         events = 0
         while True:
             following = list(islice(waiting, CHUNK))
-            events += self._write_chunk(chunk, state, None if following else changes, rescan=rescan)
+            note = None if following or changes is None else partial(write_sync_state, self.coin, changes)
+            events += self._write_chunk(chunk, state, note)
             if not following:
                 break
             chunk = following
-        self.stats["events"] += events
         return events
 
     def _write_chunk(
-        self, chunk: Sequence[WalletTransaction], state: SyncState, changes: ChainChanges | None, *, rescan: bool
+        self,
+        chunk: Sequence[WalletTransaction],
+        state: SyncState,
+        note: Callable[[Session], None] | None,
+        *,
+        unchanged_too: bool = False,
     ) -> int:
+        """Write transactions and note how far we are, together.
+
+        :raises _Overtaken: the chain was followed since the backend was asked.
+        """
+
         def work(session: Session) -> int:
             if take_turn(session, self._books) != state:
                 raise _Overtaken
-            events = apply_transactions(session, self.coin, chunk, unchanged_too=rescan)
-            if changes is not None:
-                write_sync_state(session, self.coin, changes)
+            events = apply_transactions(session, self.coin, chunk, unchanged_too=unchanged_too)
+            if note is not None:
+                note(session)
             return events
 
-        return self.conflict_resolver.run(work, isolation_level=ISOLATION_LEVEL)
+        events = self.conflict_resolver.run(work, isolation_level=ISOLATION_LEVEL)
+        self.stats["events"] += events
+        return events

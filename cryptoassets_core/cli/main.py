@@ -48,13 +48,15 @@ def init_db(config_file: str) -> None:
 
 @cryptoassets.command("scan")
 @CONFIG_FILE
-def scan(config_file: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a step, a line each; the last has the updates.")
+def scan(config_file: str, as_json: bool) -> None:
     """Look through everything the backends know for deposits that the books lack.
 
-    Safe at any time, also beside a running daemon, which does the same when it starts.
+    Safe at any time, also beside a running daemon, which catches up by itself when it starts. Ctrl-C interrupts it, and
+    the next scan goes on where it ended.
     """
     with one_sentence():
-        tasks.scan_received(config_file)
+        tasks.scan_received(config_file, as_json=as_json)
 
 
 @cryptoassets.command("audit")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from cryptoassets_core.app import Subsystem
+from cryptoassets_core.backend.transactionupdater import ScanProgress
 from cryptoassets_core.cli.opening import open_service
 from cryptoassets_core.cli.output import console, json_line
 from cryptoassets_core.configure import Configurator
 from cryptoassets_core.database import shown
+from cryptoassets_core.errors import CryptoAssetsError
 from cryptoassets_core.service.main import DAEMON_SUBSYSTEMS, Service
 from cryptoassets_core.tools.audit import Finding
 from cryptoassets_core.tools.audit import audit as run_audit
@@ -36,11 +41,43 @@ def run_daemon(config_file: str) -> int:
     return code
 
 
-def scan_received(config_file: str) -> None:
-    """Look through everything the backends know for missed deposits."""
+def scan_received(config_file: str, *, as_json: bool = False) -> None:
+    """Look through everything the backends know for missed deposits; Ctrl-C ends it, and the next one goes on there."""
     service = open_service(config_file, Subsystem.database, Subsystem.backend)
-    updates = service.scan_received()
-    click.echo(f"Rescanned {_coins(service)}: {updates} updates.")
+    seen: list[ScanProgress] = []
+    try:
+        with _progress_shown(as_json=as_json) as show:
+
+            def on_progress(progress: ScanProgress) -> None:
+                seen.append(progress)
+                show(progress)
+
+            updates = service.scan_received(on_progress)
+    except KeyboardInterrupt:
+        raise CryptoAssetsError(f"interrupted{_where(seen)}; run it again, and it goes on there") from None
+    click.echo(json_line({"updates": updates}) if as_json else f"Rescanned {_coins(service)}: {updates} updates.")
+
+
+@contextmanager
+def _progress_shown(*, as_json: bool) -> Iterator[Callable[[ScanProgress], None]]:
+    """Show a bar for each coin to people, and a line for each step to programs."""
+    if as_json:
+        yield lambda progress: click.echo(json_line(progress))
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console(err=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(progress: ScanProgress) -> None:
+            if progress.coin not in tasks:
+                tasks[progress.coin] = bars.add_task(progress.coin)
+            bars.update(tasks[progress.coin], completed=progress.done, total=progress.total)
+
+        yield show
+
+
+def _where(seen: Sequence[ScanProgress]) -> str:
+    return f" in {seen[-1].coin} at transaction {seen[-1].done} of {seen[-1].total}" if seen else ""
 
 
 def audit(config_file: str, *, as_json: bool) -> int:

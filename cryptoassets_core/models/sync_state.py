@@ -21,4 +21,6 @@ def sync_state_table(symbol: str, metadata: MetaData) -> Table:
         # Best block when the chain was last followed.
         Column("tip", String(64)),
         Column("synced_at", UTCDateTime),
+        # Behind which txid an interrupted rescan goes on.
+        Column("scan_position", String(64)),
     )

@@ -21,6 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from cryptoassets_core import __version__
 from cryptoassets_core.app import CryptoAssetsApp, Subsystem
+from cryptoassets_core.backend.transactionupdater import ScanProgress
 from cryptoassets_core.clock import steady_seconds, utc_now
 from cryptoassets_core.configure import Configurator
 from cryptoassets_core.errors import ConfigurationError
@@ -137,9 +138,10 @@ class Service:
         """Create the tables that are missing."""
         self.app.create_tables()
 
-    def scan_received(self) -> int:
+    def scan_received(self, on_progress: Callable[[ScanProgress], None] = lambda progress: None) -> int:
         """Look through everything the backends know for missed deposits, coin by coin.
 
+        :param on_progress: called at the beginning of each coin and after each part of the work.
         :returns: how many events were written.
         :raises BackendError: a backend cannot tell.
         """
@@ -147,7 +149,7 @@ class Service:
         total = 0
         for worker in self.workers.values():
             worker.updater.backend.check()
-            total += scan(worker.updater)
+            total += scan(worker.updater, on_progress)
         return total
 
     def poll_broadcast(self) -> None:

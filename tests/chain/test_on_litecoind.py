@@ -67,7 +67,7 @@ def test_deposit_is_told_and_credited_at_the_third_confirmation(world: Litecoin)
     assert seen == [0, 0, 0, Decimal("1.5"), Decimal("1.5")]
     (deposit,) = world.rows()
     assert world.confirmations_told(deposit.id) == [(0, False), (1, False), (2, False), (3, True), (4, True)]
-    assert world.updater.follow(rescan=True) == 0
+    assert world.updater.rescan() == 0
     assert world.total() == world.balance_of_node()
     world.check()
 
