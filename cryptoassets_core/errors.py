@@ -59,6 +59,10 @@ class InvalidNameError(CryptoAssetsError, ValueError):
     """A name or label that cannot be stored or shown safely."""
 
 
+class BadSearchError(CryptoAssetsError, ValueError):
+    """What somebody looks for cannot be looked for."""
+
+
 class PaymentUriError(CryptoAssetsError, ValueError):
     """A payment link that cannot be paid as it asks to be."""
 

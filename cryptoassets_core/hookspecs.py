@@ -15,6 +15,7 @@ import pluggy
 from cryptoassets_core.backend.base import BackendType
 from cryptoassets_core.coin.description import CoinDescription
 from cryptoassets_core.event.base import Event, EventSinkType
+from cryptoassets_core.statuspanel import StatusPanel
 from cryptoassets_core.walletnotify.base import WalletNotifyType
 
 if TYPE_CHECKING:
@@ -111,4 +112,12 @@ def cryptoassets_cli_commands(group: click.Group) -> None:
     """Add commands to the ``cryptoassets`` command; called once, before its arguments are read.
 
     A plugin that raises counts as broken; the other commands work.
+    """
+
+
+@hookspec
+def cryptoassets_status_panels(app: CryptoAssetsApp) -> Iterable[StatusPanel]:  # type: ignore[empty-body]
+    """Return panels for the overview of the status pages; called once, before the status server starts.
+
+    One that raises, here or when it is shown, appears as a panel that says so, by the plugin's name.
     """

@@ -14,7 +14,7 @@ MAX_LENGTH = 255
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 #: The largest running number that a database counts to.
-_MAX_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 
 
 def check_name(value: str, what: str) -> str:
@@ -48,7 +48,7 @@ def check_id(value: object, what: str) -> int:
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise UnknownRowError(f"{what} is named by a number, not by {type(value).__name__}")
-    if not 0 < value <= _MAX_ID:
-        shown = value if abs(value) <= 2 * _MAX_ID else "of so many digits"
-        raise UnknownRowError(f"there is no {what} {shown}; numbers go from 1 to {_MAX_ID}")
+    if not 0 < value <= MAX_ID:
+        shown = value if abs(value) <= 2 * MAX_ID else "of so many digits"
+        raise UnknownRowError(f"there is no {what} {shown}; numbers go from 1 to {MAX_ID}")
     return value

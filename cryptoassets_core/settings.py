@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -69,10 +70,42 @@ class CoinSettings(_Section):
 
 
 class StatusServerSettings(_Section):
-    """``status_server``: where the daemon shows how it is."""
+    """``status_server``: where the daemon shows how it is, and to whom."""
 
     ip: str = "127.0.0.1"
     port: int = Field(default=18881, ge=0, le=65535)
+    #: Who may look, by HTTP basic authentication.
+    user: str | None = Field(default=None, min_length=1)
+    password: SecretStr | None = Field(default=None, min_length=1)
+    #: Lets programs look: ``Authorization: Bearer …``.
+    token: SecretStr | None = Field(default=None, min_length=16)
+
+    @property
+    def protected(self) -> bool:
+        """Nobody may look without a secret."""
+        return self.password is not None or self.token is not None
+
+    @model_validator(mode="after")
+    def _only_protected_where_others_are(self) -> Self:
+        if (self.user is None) is not (self.password is None):
+            raise PydanticCustomError("half", "user and password belong together; give both or none")
+        if self.user is not None and ":" in self.user:
+            raise PydanticCustomError("colon", "user must not have a colon, which HTTP basic authentication forbids")
+        if not self.protected and not is_loopback(self.ip):
+            raise PydanticCustomError(
+                "exposed",
+                "ip lets other machines in, and everybody there could read the books; "
+                "set user and password, or token, or listen on 127.0.0.1",
+            )
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class ServiceSettings(_Section):

@@ -45,7 +45,10 @@ def test_mistyped_name_is_told_before_what_is_missing_for_it() -> None:
 
 
 def test_name_like_no_other_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ConfigurationError, match=r"^status_server\.zzz: unknown option; known options: ip, port$"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^status_server\.zzz: unknown option; known options: ip, password, port, token, user$",
+    ):
         validate(Settings, {**DATABASE, "status_server": {"zzz": 1}})
 
 

@@ -7,22 +7,27 @@ import sys
 import click
 
 from cryptoassets_core import __version__
-from cryptoassets_core.cli import reconciling, tasks
+from cryptoassets_core.cli import asking, reconciling, tasks
 from cryptoassets_core.cli.broadcasts import broadcasts
+from cryptoassets_core.cli.completion import completion
 from cryptoassets_core.cli.config import config
 from cryptoassets_core.cli.errors import one_sentence
 from cryptoassets_core.cli.events import events
+from cryptoassets_core.cli.lists import accounts, addresses, transactions
 from cryptoassets_core.cli.opening import COIN, CONFIG_FILE, JSON
 from cryptoassets_core.cli.plugins import plugins
+from cryptoassets_core.cli.sections import SectionedGroup
+from cryptoassets_core.cli.withdrawals import withdrawals
 from cryptoassets_core.plugins import Plugins
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cryptoassets-core")
 def cryptoassets() -> None:
     """Hold, receive and send Bitcoin-like coins from a Python application.
 
-    CONFIG is the application's YAML configuration file.
+    CONFIG is the application's YAML configuration file. Exit codes: 0 is fine; 1 means refused, not found or not well,
+    with a sentence on stderr; 2 is a wrong use of the command, or a component of the daemon that died.
     """
 
 
@@ -57,6 +62,18 @@ def scan(config_file: str, as_json: bool) -> None:
     """
     with one_sentence():
         tasks.scan_received(config_file, as_json=as_json)
+
+
+@cryptoassets.command("status", epilog="Example: cryptoassets status shop.yaml --json | jq .coins[0].queued")
+@CONFIG_FILE
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; amounts are text.")
+def status(config_file: str, as_json: bool) -> None:
+    """Ask the running daemon how it is; where there is none, say so and tell what the books know.
+
+    Exit code 0 if all is well, 1 if not or if no daemon answers.
+    """
+    with one_sentence():
+        sys.exit(asking.status(config_file, as_json=as_json))
 
 
 @cryptoassets.command("audit")
@@ -110,10 +127,8 @@ def import_wallet(
         )
 
 
-cryptoassets.add_command(broadcasts)
-cryptoassets.add_command(config)
-cryptoassets.add_command(plugins)
-cryptoassets.add_command(events)
+for command in (accounts, addresses, broadcasts, completion, config, events, plugins, transactions, withdrawals):
+    cryptoassets.add_command(command)
 
 
 def main() -> None:

@@ -13,8 +13,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from cryptoassets_core.visible import visible
+
 #: Columns of what goes to a file or a pipe: a txid must stay in one piece there, for who searches for it.
 WIDTH_OF_FILES = 200
+
+#: As much of a text as a table shows.
+MOST_CHARACTERS = 1000
 
 
 def json_line(facts: Any) -> str:
@@ -42,7 +47,7 @@ def print_rows(title: str, rows: Sequence[Mapping[str, object]], *, right: Itera
         justify: Any = "right" if column in to_the_right else "left"
         table.add_column(column.replace("_", " "), overflow="fold", justify=justify)
     for row in rows:
-        table.add_row(*map(text, row.values()))
+        table.add_row(*map(shown, row.values()))
     console().print(table, markup=False)
 
 
@@ -53,8 +58,13 @@ def print_facts(facts: Mapping[str, object], *, err: bool = False) -> None:
     """
     table = Table(show_header=False)
     for name, value in facts.items():
-        table.add_row(name.replace("_", " "), text(value))
+        table.add_row(shown(name.replace("_", " ")), shown(value))
     console(err=err).print(table, markup=False)
+
+
+def shown(value: object) -> str:
+    """Write a value for a terminal, which nothing in it can steer: people choose names and labels."""
+    return visible(text(value), limit=MOST_CHARACTERS)
 
 
 def text(value: object) -> str:

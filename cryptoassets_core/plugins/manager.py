@@ -204,6 +204,16 @@ class Plugins:
                 for item in items or ():
                     yield plugin.name, item
 
+    def call_apart(self, hook: str, **arguments: object) -> Iterator[tuple[str, list[Any] | Exception]]:
+        """Call a hook plugin by plugin, and yield what each brings or raised: one that fails stops no other."""
+        for plugin in self._implementing(hook):
+            try:
+                brought = [item for items in self._call_one(plugin, hook, arguments) for item in items or ()]
+            except Exception as error:
+                yield plugin.origin, error
+            else:
+                yield plugin.origin, brought
+
     def _implementing(self, hook: str) -> list[FoundPlugin]:
         implementing = {found.plugin_name for found in getattr(self.manager.hook, hook).get_hookimpls()}
         return [plugin for name, plugin in self._active.items() if name in implementing]

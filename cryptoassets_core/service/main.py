@@ -31,6 +31,7 @@ from cryptoassets_core.service import systemd
 from cryptoassets_core.service.coinworker import CoinWorker
 from cryptoassets_core.service.every import Every
 from cryptoassets_core.service.leadership import Leadership
+from cryptoassets_core.service.status.figures import REFRESH_SECONDS
 from cryptoassets_core.service.status.server import StatusServer
 from cryptoassets_core.tools.receivescan import scan
 from cryptoassets_core.validation import at
@@ -215,6 +216,13 @@ class Service:
             self.status_server = StatusServer(settings, self)
             with at("status_server"):
                 self.status_server.start()
+            self.scheduler.add_job(
+                self.status_server.figures.refresh,
+                "interval",
+                seconds=REFRESH_SECONDS,
+                id="status-figures",
+                next_run_time=utc_now(),
+            )
 
     def setup_incoming_notifications(self) -> None:
         """Open the notification channels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -119,6 +120,11 @@ def get_broadcast(session: Session, coin: Coin, broadcast_id: int) -> BroadcastS
     if not found:
         raise UnknownRowError(f"{coin.name} has no broadcast {broadcast_id}; cryptoassets broadcasts list shows them")
     return found[0]
+
+
+def broadcast_summaries(session: Session, coin: Coin, ids: Sequence[int]) -> list[BroadcastSummary]:
+    """Return how broadcasts stand, newest first."""
+    return _summaries(session, coin, coin.wallet_model.books().network_transaction.c.id.in_(ids))
 
 
 def carried_withdrawals(session: Session, coin: Coin, broadcast_id: int) -> list[CarriedWithdrawal]:

@@ -1,0 +1,122 @@
+"""Network transactions as lists; those that carry withdrawals are the broadcasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from cryptoassets_core.coin.registry import Coin
+from cryptoassets_core.errors import UnknownRowError
+from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType
+from cryptoassets_core.names import check_id
+from cryptoassets_core.tools.listing.paging import Page, Slice, read_page
+from cryptoassets_core.tools.listing.search import find_ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkTransactionRow:
+    """What the coin's network carries for us."""
+
+    coin: str
+    id: int
+    type: NetworkTransactionType
+    state: NetworkTransactionState
+    txid: str | None
+    confirmations: int
+    block_hash: str | None
+    coinbase: bool
+    #: Its confirmations are still followed.
+    tracked: bool
+    #: Broadcast: the wallet whose withdrawals it carries.
+    wallet: int | None
+    #: Broadcast: what the network charges, whole coins.
+    fee: Decimal | None
+    #: Broadcast: attempts that failed since the last success, and when the next one is due.
+    attempts: int
+    next_attempt_at: datetime | None
+    reason: str | None
+    created_at: datetime
+    opened_at: datetime | None
+    closed_at: datetime | None
+
+
+def list_network_transactions(
+    session: Session,
+    coin: Coin,
+    wanted: Slice,
+    *,
+    kind: NetworkTransactionType | None = None,
+    unsettled: bool = False,
+    txid: str | None = None,
+) -> Page[NetworkTransactionRow]:
+    """Return a page of network transactions.
+
+    :param kind: only deposits, or only broadcasts.
+    :param unsettled: only broadcasts of which it is not settled yet whether they are sent; all in one page.
+    :param txid: only those whose hash begins so, in the order of the hash and in one page.
+    :raises BadSearchError: no hash can begin so, or too many do.
+    """
+    network = coin.wallet_model.books().network_transaction
+    query = select(network.c.id)
+    if txid is not None:
+        hashes = [
+            query.where(network.c.transaction_type == each)
+            for each in ([kind] if kind is not None else NetworkTransactionType)
+        ]
+        found = find_ids(session, hashes, network.c.txid, txid.lower(), wanted.limit)
+        return Page(_rows(session, coin, found[: wanted.limit]), None)
+    if unsettled:
+        found = list(session.scalars(_unsettled(query, network).order_by((network.c.id + 0).desc())))
+        return Page(_rows(session, coin, found), None)
+    if kind is not None:
+        query = query.where(network.c.transaction_type == kind)
+    page = read_page(session, query, network.c.id, wanted, lambda row: int(row[0]), sparse=kind is not None)
+    return Page(_rows(session, coin, page.rows), page.beyond)
+
+
+def get_network_transaction(session: Session, coin: Coin, id_: int) -> NetworkTransactionRow:
+    """Return one network transaction.
+
+    :raises UnknownRowError: there is none of that id.
+    """
+    found = _rows(session, coin, [check_id(id_, f"{coin.name} network transaction")])
+    if not found:
+        raise UnknownRowError(f"there is no {coin.name} network transaction {id_}")
+    return found[0]
+
+
+def _unsettled(query: Any, network: Any) -> Any:
+    # One for each wallet at most: a unique index says so.
+    return query.where(network.c.transaction_type == NetworkTransactionType.BROADCAST, network.c.closed_at.is_(None))
+
+
+def _rows(session: Session, coin: Coin, ids: Sequence[int]) -> list[NetworkTransactionRow]:
+    network = coin.wallet_model.books().network_transaction
+    rows = session.execute(
+        select(
+            network.c.id,
+            network.c.transaction_type.label("type"),
+            network.c.state,
+            network.c.txid,
+            network.c.confirmations,
+            network.c.block_hash,
+            network.c.coinbase,
+            network.c.tracked,
+            network.c.wallet_id.label("wallet"),
+            network.c.fee,
+            network.c.attempts,
+            network.c.next_attempt_at,
+            network.c.reason,
+            network.c.created_at,
+            network.c.opened_at,
+            network.c.closed_at,
+        ).where(network.c.id.in_(ids))
+    )
+    found = {row.id: NetworkTransactionRow(coin=coin.name, **row._mapping) for row in rows}
+    return [found[each] for each in ids if each in found]
