@@ -32,12 +32,17 @@ logger = logging.getLogger(__name__)
 DEFAULT_LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "plain": {"()": "cryptoassets_core.utils.logformat.LineFormatter"},
+        "json": {"()": "cryptoassets_core.utils.logformat.JsonFormatter"},
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # One line for each run of each job is for people who look for a fault in the scheduler.
     "loggers": {"apscheduler": {"level": "WARNING"}},
 }
+
+_STDERR_AS_JSON = {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}}
 
 
 class Configurator:
@@ -193,9 +198,12 @@ class Configurator:
     def setup_startup(cls, config: Mapping[str, Any]) -> None:
         """Set up the daemon's logging before anything else, so that its start is logged too."""
         service = config.get("service")
-        section = service.get("logging") if isinstance(service, Mapping) else None
         # Of the whole only this is needed so early.
-        cls.setup_service_logging(expand_environment(section, "service.logging"))
+        section = expand_environment(service if isinstance(service, Mapping) else {}, "service")
+        if section.get("logging") is None and section.get("log_format") == "json":
+            cls.setup_service_logging({**DEFAULT_LOGGING, "handlers": _STDERR_AS_JSON})
+        else:
+            cls.setup_service_logging(section.get("logging"))
 
     @classmethod
     def setup_service_logging(cls, config: Mapping[str, Any] | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
@@ -117,8 +117,20 @@ class ServiceSettings(_Section):
     poll_period: float = Field(default=5, gt=0, le=_DAY_SECONDS)
     #: Days after which events that every sink has are forgotten; None to keep them.
     keep_events_days: int | None = Field(default=90, ge=1, le=36_500)
+    #: How the daemon writes to stderr: lines for people, or a JSON object a line.
+    log_format: Literal["plain", "json"] = "plain"
     #: ``logging.config.dictConfig`` settings of the daemon.
     logging: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _logging_is_told_once(self) -> Self:
+        if self.logging is not None and "log_format" in self.model_fields_set:
+            raise PydanticCustomError(
+                "contradiction",
+                "log_format is for the daemon's own logging; in the section logging, name the formatter "
+                "cryptoassets_core.utils.logformat.JsonFormatter",
+            )
+        return self
 
 
 class PluginsSettings(_Section):
