@@ -54,8 +54,8 @@ class BitcoindBackend(TwoStepBackend):
         :raises BackendRejectedError: wrong password, wrong network, no wallet, or an option it cannot follow.
         """
         self.get_tip()
-        self.rpc.call("getwalletinfo")
         self._capabilities = detect_capabilities(self.rpc)
+        self.rpc.call("getwalletinfo")
         self._check_options(self._capabilities)
 
     def create_address(self, label: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from cryptoassets_bitcoind import answers
 from cryptoassets_bitcoind.rpc import RpcClient
 from cryptoassets_core.errors import BackendRejectedError
 
@@ -34,15 +36,25 @@ class Capabilities:
         return "signrawtransactionwithwallet" if self.signs_with_wallet else "signrawtransaction"
 
 
+#: Calls without which nothing can be done. A daemon that was built or started without its wallet lacks them all.
+_REQUIRED: Final = ("listsinceblock", "gettransaction", "fundrawtransaction", "lockunspent", "sendrawtransaction")
+
+
 def detect_capabilities(rpc: RpcClient) -> Capabilities:
-    """Ask the daemon which calls it knows, in one request."""
-    methods = ("signrawtransactionwithwallet", "getbalances", "testmempoolaccept")
-    answers = rpc.batch([("help", [method]) for method in methods])
-    signs, is_modern, can_test = (_is_known(answer) for answer in answers)
-    return Capabilities(signs_with_wallet=signs, is_modern=is_modern, can_test=can_test)
+    """Ask the daemon which calls it knows.
 
-
-def _is_known(answer: object) -> bool:
-    if isinstance(answer, BackendRejectedError):
-        raise answer
-    return isinstance(answer, str) and not answer.startswith("help: unknown command")
+    :raises BackendRejectedError: it lacks one that is needed.
+    """
+    # A line for each call, its name first, below headings.
+    known = {line.partition(" ")[0] for line in answers.text(rpc.call("help"), "help").splitlines()}
+    missing = [method for method in _REQUIRED if method not in known]
+    if missing:
+        raise BackendRejectedError(
+            f"the daemon at {rpc.endpoint} cannot serve as a backend, it lacks {', '.join(missing)}: is it too old, or "
+            "built or started without its wallet?"
+        )
+    return Capabilities(
+        signs_with_wallet="signrawtransactionwithwallet" in known,
+        is_modern="getbalances" in known,
+        can_test="testmempoolaccept" in known,
+    )

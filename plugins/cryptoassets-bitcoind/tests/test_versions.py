@@ -1,0 +1,179 @@
+"""The answers of daemons that cannot run here, each in its own dialect, mean the same to the kernel (F22)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cryptoassets_bitcoind.backend import BitcoindBackend
+from cryptoassets_core.backend.base import BlockHash, ReceivedOutput, Txid
+from cryptoassets_core.errors import BackendError, BackendRejectedError, BackendUnavailableError
+
+ANSWERS = sorted((Path(__file__).parent / "answers").glob("*.json"))
+
+#: What the daemon answers in place of a result.
+Refusal = tuple[int, str]
+
+NOT_FOUND: Refusal = (-5, "Block not found")
+
+
+class Daemon:
+    """Answers JSON-RPC calls, single ones and batches, from a file."""
+
+    def __init__(self, path: Path) -> None:
+        document = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        self.expected: dict[str, Any] = document["expected"]
+        self.answers: dict[str, Any] = document["answers"]
+        self.asked: list[str] = []
+
+    def __call__(self, request: bytes) -> bytes:
+        calls = json.loads(request.partition(b"\r\n\r\n")[2])
+        replies = [self._reply(call) for call in (calls if isinstance(calls, list) else [calls])]
+        body = json.dumps(replies if isinstance(calls, list) else replies[0], default=float).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        return head.encode() + body
+
+    def _reply(self, call: dict[str, Any]) -> dict[str, Any]:
+        name = call["method"]
+        self.asked.append(name)
+        answer = self.answers.get(name, (-32601, "Method not found"))
+        if isinstance(answer, tuple):
+            return {"result": None, "error": {"code": answer[0], "message": answer[1]}, "id": call["id"]}
+        return {"result": answer, "error": None, "id": call["id"]}
+
+
+@pytest.fixture(params=ANSWERS, ids=lambda path: path.stem)
+def daemon(request: pytest.FixtureRequest) -> Daemon:
+    return Daemon(request.param)
+
+
+@pytest.fixture
+def backend(
+    daemon: Daemon, serve: Callable[..., Any], connect: Callable[..., BitcoindBackend]
+) -> Iterator[BitcoindBackend]:
+    with closing(connect(serve(daemon, keep_alive=True).url, network="main")) as made:
+        yield made
+
+
+def test_daemon_is_taken(daemon: Daemon, backend: BitcoindBackend) -> None:
+    backend.check()
+    assert backend.capabilities.is_modern == daemon.expected["is_modern"]
+
+
+def test_restart_of_an_up_to_date_daemon_takes_few_calls(daemon: Daemon, backend: BitcoindBackend) -> None:
+    daemon.answers["listsinceblock"] |= {"transactions": [], "removed": []}
+    backend.check()
+    backend.list_since(BlockHash("ab" * 32), depth=15)
+    assert len(daemon.asked) <= 10
+
+
+def test_listing_means_the_same(daemon: Daemon, backend: BitcoindBackend) -> None:
+    changes = backend.list_since(BlockHash("ab" * 32), depth=15)
+    assert changes.tip == daemon.answers["getblockchaininfo"]["bestblockhash"]
+    assert changes.checkpoint == daemon.answers["listsinceblock"]["lastblock"]
+    found = {transaction.txid: transaction for transaction in changes.transactions}
+    assert found.keys() == daemon.expected["transactions"].keys()
+    for txid, expected in daemon.expected["transactions"].items():
+        now = found[Txid(txid)]
+        assert (now.confirmations, now.coinbase, now.forgotten) == (
+            expected["confirmations"],
+            expected["coinbase"],
+            False,
+        )
+        assert now.fee == (None if expected["fee"] is None else Decimal(expected["fee"]))
+        assert now.sent == Decimal(expected["sent"])
+        assert now.received == tuple(
+            ReceivedOutput(address, Decimal(amount), vout) for address, amount, vout in expected["received"]
+        )
+
+
+def test_transaction_in_conflict_pays_nothing_whatever_its_net_amount(daemon: Daemon, backend: BitcoindBackend) -> None:
+    """The amount beside the details is what the wallet won by it, and was never delivered to anybody (F23)."""
+    (found,) = backend.get_transactions([Txid("6".rjust(64, "0"))]).values()
+    assert (found.confirmations, found.received, found.is_dead) == (-2, (), True)
+
+
+def test_unknown_checkpoint_is_answered_by_everything(daemon: Daemon, backend: BitcoindBackend) -> None:
+    listing, asked = daemon.answers["listsinceblock"], daemon.asked
+    daemon.answers = dict(daemon.answers)
+
+    class FirstUnknown(dict[str, Any]):
+        def get(self, name: str, default: Any = None) -> Any:
+            if name == "listsinceblock" and asked.count(name) == 1:
+                return NOT_FOUND
+            return listing if name == "listsinceblock" else super().get(name, default)
+
+    daemon.answers = FirstUnknown(daemon.answers)
+    assert len(backend.list_since(BlockHash("cd" * 32), depth=15).transactions) == 5
+    assert asked.count("listsinceblock") == 2
+
+
+def test_balance_is_told_by_what_the_daemon_has(daemon: Daemon, backend: BitcoindBackend) -> None:
+    assert backend.get_backend_balance() == Decimal(daemon.expected["balance"])
+
+
+@pytest.mark.parametrize("method", ["listsinceblock", "fundrawtransaction", "lockunspent"])
+def test_missing_capability_is_one_sentence(daemon: Daemon, backend: BitcoindBackend, method: str) -> None:
+    daemon.answers["help"] = daemon.answers["help"].replace(f"{method} ", "anothercall ")
+    with pytest.raises(BackendRejectedError, match=f"cannot serve as a backend, it lacks {method}: is it too old"):
+        backend.check()
+
+
+def test_replaced_deposit_is_told_where_the_mempool_can_be_known(daemon: Daemon, backend: BitcoindBackend) -> None:
+    daemon.answers |= {"listunspent": [], "getmempoolentry": (-5, "Transaction not in mempool")}
+    txid = Txid("1".rjust(64, "0"))
+    daemon.answers["gettransaction"] = {"confirmations": 0, "txid": txid, "details": []}
+    found = {each.txid: each for each in backend.list_since(None, depth=15).transactions}
+    assert found[txid].forgotten == daemon.expected["is_modern"]
+
+
+def test_mempool_that_is_still_loading_proves_nothing(daemon: Daemon, backend: BitcoindBackend) -> None:
+    daemon.answers |= {"listunspent": [], "getmempoolentry": (-5, "Transaction not in mempool")}
+    daemon.answers["getmempoolinfo"] = {"loaded": False}
+    assert not any(each.forgotten for each in backend.list_since(None, depth=15).transactions)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kind", "words"),
+    [
+        ((-28, "Loading block index..."), BackendUnavailableError, "is starting"),
+        ((-18, "Requested wallet does not exist or is not loaded"), BackendRejectedError, "loadwallet"),
+        ((-19, "Wallet file not specified"), BackendRejectedError, "/wallet/name"),
+        ((-13, "Please enter the wallet passphrase"), BackendRejectedError, "walletpassphrase"),
+        ((-32601, "Method not found"), BackendRejectedError, "code -32601"),
+        ((-1, "misuse"), BackendRejectedError, "code -1"),
+    ],
+)
+def test_refused_listing_is_named(
+    daemon: Daemon, backend: BitcoindBackend, refusal: Refusal, kind: type[BackendError], words: str
+) -> None:
+    daemon.answers["listsinceblock"] = refusal
+    with pytest.raises(kind, match=words):
+        backend.list_since(None, depth=15)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"listsinceblock": None},
+        {"listsinceblock": []},
+        {"listsinceblock": {}},
+        {"listsinceblock": {"transactions": {}, "lastblock": "ab" * 32}},
+        {"listsinceblock": {"transactions": [], "lastblock": 5}},
+        {"listsinceblock": {"transactions": [5], "lastblock": "ab" * 32}},
+        {"listsinceblock": {"transactions": [], "removed": "x", "lastblock": "ab" * 32}},
+        {"getblockchaininfo": None},
+        {"getblockchaininfo": {}},
+        {"getblockchaininfo": {"chain": "main"}},
+    ],
+)
+def test_nonsense_is_refused_as_a_whole(daemon: Daemon, backend: BitcoindBackend, wrong: dict[str, Any]) -> None:
+    daemon.answers |= wrong
+    with pytest.raises(BackendError, match="makes no sense"):
+        backend.list_since(None, depth=15)
