@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cryptoassets_core.app import CryptoAssetsApp, Subsystem, WalletNotifySetup
 from cryptoassets_core.backend.base import CoinBackend
 from cryptoassets_core.choosing import BACKEND, EVENT_SINK, WALLETNOTIFY, choose
+from cryptoassets_core.coin.description import Network
 from cryptoassets_core.coin.registry import Coin, CoinModelDescription
 from cryptoassets_core.configfile import expand_environment, read_yaml
 from cryptoassets_core.database import connect
@@ -109,7 +110,7 @@ class Configurator:
                 self.setup_model(models),
                 max_confirmation_count=settings.max_confirmation_count,
                 testnet=settings.testnet,
-                network=settings.network,
+                network=self._network(symbol, settings),
                 confirmation_count=settings.confirmation_count,
                 max_withdrawals_per_broadcast=settings.max_withdrawals_per_broadcast,
             )
@@ -131,6 +132,15 @@ class Configurator:
             return installed.get(symbol, where=f"coins.{symbol}").description.models
         known = installed.find(settings.models)
         return settings.models if known is None else known.description.models
+
+    def _network(self, symbol: str, settings: CoinSettings) -> Network | None:
+        """Return the configured network; files of 2015 name it among the options of some backends only."""
+        if settings.backend is None or settings.network is not None or "testnet" in settings.model_fields_set:
+            return settings.network
+        path = f"coins.{symbol}.backend"
+        choice = choose(BACKEND, self.app.plugins.backends, settings.backend, path=path, also=["walletnotify"])
+        named: Network | None = choice.options.coin_network()
+        return named
 
     def _wants(self, subsystem: Subsystem) -> bool:
         return self.app.is_enabled(subsystem)

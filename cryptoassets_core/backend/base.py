@@ -119,6 +119,13 @@ class BackendOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def coin_network(self) -> Network | None:
+        """Return which of the coin's networks these options name; None where they do not.
+
+        Asked where the configuration of the coin itself names none.
+        """
+        return None
+
 
 class CoinBackend(ABC):
     """Talks to the network of one coin.
