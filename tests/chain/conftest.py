@@ -22,7 +22,7 @@ from chain_world import World
 
 def create_tables(url: str) -> None:
     app = CryptoAssetsApp()
-    coins: dict[str, Any] = {"btc": {"network": "regtest"}, "ltc": {"network": "regtest"}}
+    coins: dict[str, Any] = {coin: {"network": "regtest"} for coin in ("btc", "doge", "ltc")}
     Configurator(app).load_from_dict({"database": {"url": url}, "coins": coins})
     app.create_tables()
     app.close()

@@ -135,6 +135,15 @@ class BlockIoBackend(TwoStepBackend):
         """Let the inputs be used again."""
         self._reservations.release(prepared.inputs)
 
+    def own_address(self) -> str:
+        """Return the wallet's address that belongs to no account.
+
+        :raises BackendRejectedError: the service has none, or says that of every address.
+        """
+        for address in self._own_addresses():
+            return address
+        raise BackendRejectedError(f"the block.io account has no address with the label {DEFAULT_LABEL!r}")
+
     def close(self) -> None:
         """Repeat no call any more."""
         self.client.close()

@@ -68,12 +68,13 @@ class Expectation:
             raise _refused(f"it is for the network {draft.network!r:.20}")
         if len({each.outpoint for each in draft.inputs}) < len(draft.inputs):
             raise _refused("it spends the same coins twice")
-        self._check_origins(draft)
+        self.check_origins(draft)
         self._check_payments(draft, recipients)
         self._check_change(draft, own)
-        self._check_fees(draft)
+        self.check_fees(draft)
 
-    def _check_origins(self, draft: Draft) -> None:
+    def check_origins(self, draft: Draft) -> None:
+        """See that all coins are ours: our key is among those that their address follows from."""
         user_key = bytes.fromhex(draft.public_key)
         for address in {each.address for each in draft.inputs}:
             origin = draft.origins[address]
@@ -105,13 +106,18 @@ class Expectation:
             if output.category == CHANGE and self._script(output.address) not in ours:
                 raise _refused(f"its change goes to {output.address}, which none of its coins came from")
 
-    def _check_fees(self, draft: Draft) -> None:
+    def check_fees(self, draft: Draft) -> None:
+        """See that it costs no more than it may."""
         service_fee, sent = draft.total(SERVICE_FEE), draft.total(PAYMENT)
         if service_fee * 100 > sent * self.limits.max_service_fee:
             raise BackendUnavailableError(
                 f"block.io would charge {format_amount(service_fee)} for itself, above max_service_fee "
                 f"{self.limits.max_service_fee:f} % of {format_amount(sent)}; wait for a larger batch, or raise it"
             )
+        self.check_network_fee(draft)
+
+    def check_network_fee(self, draft: Draft) -> None:
+        """See that the network gets no more than it may."""
         fee, size = draft.network_fee, draft.size(self.unsigned(draft))
         if fee < 0:
             raise _refused("it spends more than it has")

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, SecretStr
 
+from cryptoassets_blockio.networks import network_named
 from cryptoassets_core.backend.base import BackendOptions
+from cryptoassets_core.coin.description import Network
 from cryptoassets_core.walletnotify.base import WalletNotifyOptions
 
 #: Kinds of receiving addresses the service makes.
@@ -59,6 +61,10 @@ class BlockIoOptions(BackendOptions):
     max_service_fee: Decimal = Field(default=Decimal(1), ge=0, le=100)
     #: Where the service is; another one for tests only.
     url: Url = "https://block.io"
+
+    def coin_network(self) -> Network | None:
+        """Return the network that the option names, as files of 2015 do."""
+        return None if self.network is None else network_named(self.network)
 
 
 class BlockIoWebsocketOptions(WalletNotifyOptions):

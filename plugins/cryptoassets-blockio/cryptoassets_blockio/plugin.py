@@ -6,10 +6,15 @@ Classes are given by name: an application that uses another backend does not imp
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from cryptoassets_blockio.cli import blockio_group
 from cryptoassets_core.backend.base import BackendType
 from cryptoassets_core.hookspecs import hookimpl
 from cryptoassets_core.walletnotify.base import WalletNotifyType
+
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl
@@ -42,3 +47,9 @@ def cryptoassets_walletnotify_handlers() -> Iterable[WalletNotifyType]:
             legacy_names=("cryptoassets.core.backend.blockiowebhook.BlockIoWebhookNotifyHandler",),
         ),
     ]
+
+
+@hookimpl
+def cryptoassets_cli_commands(group: click.Group) -> None:
+    """Add ``cryptoassets blockio``."""
+    group.add_command(blockio_group)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -167,20 +167,24 @@ class BlockIoWebhookHandler(IncomingTransactionRunnable):
             logger.warning("block.io's webhook stays registered: %s", self._without_url(error))
 
     def _ours(self, client: BlockIoClient) -> list[Mapping[str, object]]:
-        return [hook for hook in _list(client) if hook.get("url") == self._url]
+        return registrations(client, self._url)
 
     def _without_url(self, error: BackendError) -> str:
         return str(error).replace(self._url, "the webhook's URL").replace(self._path, "***")
 
 
-def _list(client: BlockIoClient) -> Iterable[Mapping[str, object]]:
+def registrations(client: BlockIoClient, url: str) -> list[Mapping[str, object]]:
+    """Return what the service has registered for a URL.
+
+    :raises BackendError: it cannot tell.
+    """
     try:
         data = client.call_for("list_notifications")
     except ServiceRefusal:
         # To have none is a failure there.
         return []
     rows = data.get("notifications") if isinstance(data, dict) else data
-    return answers.mappings(rows, "list_notifications")
+    return [hook for hook in answers.mappings(rows, "list_notifications") if hook.get("url") == url]
 
 
 def _secret_path(url: str) -> str:
