@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -19,14 +18,12 @@ from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.database import cause
 from cryptoassets_core.errors import BackendError
 from cryptoassets_core.models.types import read_total, select_total
+from cryptoassets_core.tools.listing.paging import COUNTED, bounded_count
 
 logger = logging.getLogger(__name__)
 
 #: How often they are taken.
 REFRESH_SECONDS: Final = 30.0
-
-#: What was quicker than this the last time is done anew for each page.
-CHEAP_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +40,13 @@ class Figures:
 
     def __init__(self, app: CryptoAssetsApp) -> None:
         self._app = app
-        self._lock = threading.Lock()
         self._balances: dict[str, Figure] = {}
         self._hot_wallets: dict[str, Figure] = {}
-        self._cheap: dict[str, bool] = {}
 
     def balance(self, session: Session, coin: Coin) -> Figure:
         """Return the sum of all accounts: of now while there are few of them, else of the last look at them all."""
         known = self._balances.get(coin.name)
-        if known is not None and not self._cheap.get(coin.name, False):
+        if known is not None and bounded_count(session, select(coin.account_model.id)) > COUNTED:
             return known
         return self._take_balance(session, coin)
 
@@ -74,10 +69,6 @@ class Figures:
                 logger.debug("%s: the balances cannot be added up: %s", coin.name, cause(error))
 
     def _take_balance(self, session: Session, coin: Coin) -> Figure:
-        began = time.monotonic()
         total = read_total(session, select_total(coin.account_model.balance), coin.description.decimals)
-        figure = Figure(total, utc_now())
-        with self._lock:
-            self._cheap[coin.name] = time.monotonic() - began < CHEAP_SECONDS
-            self._balances[coin.name] = figure
+        figure = self._balances[coin.name] = Figure(total, utc_now())
         return figure
