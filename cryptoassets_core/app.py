@@ -16,6 +16,7 @@ from cryptoassets_core.coin.registry import CoinRegistry
 from cryptoassets_core.database import READ_ONLY, opening, shown
 from cryptoassets_core.errors import ConfigurationError, DatabaseNotInitializedError
 from cryptoassets_core.event import outbox
+from cryptoassets_core.event.events import SESSION_TELL
 from cryptoassets_core.event.registry import EventHandlerRegistry
 from cryptoassets_core.models.base import SESSION_APPROVE, SESSION_COINS
 from cryptoassets_core.plugins import Plugins
@@ -186,7 +187,11 @@ class CryptoAssetsApp:
 
     def _session_info(self) -> dict[Any, Any]:
         """What model objects know of their app: nothing is set on a class."""
-        return {SESSION_COINS: self.coins, SESSION_APPROVE: self.plugins.approve_withdrawal}
+        return {
+            SESSION_COINS: self.coins,
+            SESSION_APPROVE: self.plugins.approve_withdrawal,
+            SESSION_TELL: outbox.record,
+        }
 
     def _engine(self) -> Engine:
         if self.engine is None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING, Final
 
 from cryptoassets_core.amounts import format_amount
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,17 @@ class NewEvent:
     #: Events of one subject are delivered in the order in which they were written.
     subject: str
     data: dict[str, object]
+
+
+#: Under this key a session knows what writes events to the outbox of its app.
+SESSION_TELL: Final = "cryptoassets_tell"
+
+
+def tell(session: Session, event: NewEvent) -> None:
+    """Write an event to the outbox from where that is out of sight; a session that knows no outbox tells nobody."""
+    write = session.info.get(SESSION_TELL)
+    if write is not None:
+        write(session, [event])
 
 
 def _event(name: str, subject: str, **facts: object) -> NewEvent:
@@ -210,6 +225,27 @@ def withdrawal_failed(
         refund=refund,
         account=account,
         address=address,
+        amount=amount,
+        reason=reason,
+    )
+
+
+def withdrawal_cancelled(
+    *, coin_name: str, transaction: int, refund: int, account: int, amount: Decimal, reason: str
+) -> NewEvent:
+    """A withdrawal was called back before it was signed, and refunded.
+
+    :param transaction: id of the withdrawal.
+    :param refund: id of the transaction that gave it back.
+    :param account: id of the account that has the coins back.
+    :param amount: whole coins.
+    """
+    return _of_transaction(
+        "withdrawal_cancelled",
+        coin_name=coin_name,
+        transaction=transaction,
+        refund=refund,
+        account=account,
         amount=amount,
         reason=reason,
     )

@@ -14,6 +14,7 @@ from sqlalchemy.orm.util import identity_key
 from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import LedgerError, UnknownRowError
+from cryptoassets_core.event.events import tell, withdrawal_cancelled
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.idempotency import earlier_transaction
 from cryptoassets_core.ledger.posting import credit, debit, lock_accounts, post
@@ -146,6 +147,18 @@ def cancel_withdrawal(session: Session, books: Books, *, wallet_id: int, transac
     refund = None
     if found.state != TransactionState.CANCELLED:
         refund = _refund(session, books, transaction_id, TransactionState.CANCELLED, reason)
+        if refund is not None:
+            tell(
+                session,
+                withdrawal_cancelled(
+                    coin_name=books.coin.symbol,
+                    transaction=transaction_id,
+                    refund=refund.id,
+                    account=refund.receiving_account_id,
+                    amount=refund.amount,
+                    reason=reason,
+                ),
+            )
     if refund is None:
         model = books.models["transaction"]
         refund = session.scalars(

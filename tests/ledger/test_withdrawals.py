@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,7 @@ from cryptoassets_core.errors import (
     UnknownRowError,
     WithdrawalRefused,
 )
+from cryptoassets_core.event.outbox import event_table
 from cryptoassets_core.hookspecs import hookimpl
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.withdrawal import fail_withdrawal
@@ -163,6 +165,31 @@ def test_cancelled_withdrawal_is_refunded_once_by_a_row_of_its_own(till: Till) -
     assert till.teller.cancel_withdrawal(till.wallet_id(), id_) == refund.id
     assert len(till.rows()) == 3
     assert till.audit() == []
+
+
+def test_cancelling_is_told_once_with_the_commit(till: Till) -> None:
+    a = till.account("a", "1")
+    ids = [withdraw(till, a, amount) for amount in ("0.4", "0.1")]
+    refund = cancel(till, ids[0])
+    cancel(till, ids[0])
+    till.teller.cancel_withdrawal(till.wallet_id(), ids[1], reason="out of stock")
+    till.teller.cancel_withdrawal(till.wallet_id(), ids[1])
+
+    with till.engine.connect() as connection:
+        told = [
+            (row.name, row.subject, json.loads(row.data))
+            for row in connection.execute(select(event_table).order_by(event_table.c.id))
+        ]
+
+    first = {"coin_name": "btc", "transaction": ids[0], "refund": refund, "account": a}
+    assert told[0] == (
+        "withdrawal_cancelled",
+        f"btc:{ids[0]}",
+        {**first, "amount": "0.40000000", "reason": "cancelled"},
+    )
+    assert [(name, data["transaction"], data["reason"]) for name, _, data in told[1:]] == [
+        ("withdrawal_cancelled", ids[1], "out of stock")
+    ]
 
 
 def test_only_withdrawals_of_the_wallet_can_be_cancelled(till: Till) -> None:
