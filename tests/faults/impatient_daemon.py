@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from cryptoassets_bitcoind import rpc
 from cryptoassets_core import tools
 from cryptoassets_core.cli.classic import helper_service
+from cryptoassets_core.service import leadership
 from cryptoassets_core.tools import broadcastagain
 from cryptoassets_core.tools.broadcast import Broadcaster
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
@@ -41,6 +42,11 @@ def be_impatient() -> None:
         raise AttributeError("the names of the waiting times have changed; see what makes the daemon wait now")
     setattr(broadcastagain, "PAUSE", timedelta(seconds=LONGEST_RETRY_SECONDS))  # noqa: B010
     setattr(rpc, "SLOW_SECONDS", SLOW_SECONDS)  # noqa: B010 - it is a constant for everybody else
+    # How long the next daemon waits for a dead one.
+    for name, seconds in (("BEAT_SECONDS", 0.5), ("LEADING_SECONDS", 2.0), ("LAPSED_SECONDS", 3.0)):
+        if not hasattr(leadership, name):
+            raise AttributeError(f"leadership has no {name} any more; see what makes a daemon wait for another one now")
+        setattr(leadership, name, seconds)
     for module in waiting:
         setattr(module, "FIRST_RETRY_SECONDS", FIRST_RETRY_SECONDS)  # noqa: B010
         setattr(module, "LONGEST_RETRY_SECONDS", LONGEST_RETRY_SECONDS)  # noqa: B010
