@@ -56,6 +56,9 @@ def test_fee_rate_from_yaml_is_exactly_what_was_written() -> None:
         {"fee_rate": "Infinity"},
         {"fee_rate": "0.001", "confirmation_target": 3},
         {"fee_rate": "0.2", "max_fee_rate": "0.1"},
+        {"min_fee_rate": "0.2", "max_fee_rate": "0.1"},
+        {"min_fee_rate": "0.001", "fee_rate": "0.002"},
+        {"min_fee_rate": "0"},
         {"confirmation_target": 0},
         {"address_type": "taproot"},
         {"passwort": "s3cret"},
@@ -70,9 +73,10 @@ def test_bad_options_are_refused_without_showing_the_password(wrong: dict[str, o
     assert "s3cret" not in repr(caught.value)
 
 
-def test_fee_rate_above_the_default_cap_is_refused_at_once(connect: Callable[..., Any]) -> None:
-    with pytest.raises(ConfigurationError, match="max_fee_rate"):
-        connect(URL, fee_rate="1")
+@pytest.mark.parametrize("name", ["fee_rate", "min_fee_rate"])
+def test_fee_rate_above_the_default_cap_is_refused_at_once(connect: Callable[..., Any], name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name} 1 is above .* max_fee_rate"):
+        connect(URL, **{name: "1"})
 
 
 def test_options_do_not_show_the_password() -> None:
