@@ -88,7 +88,11 @@ class LedgerError(CryptoAssetsError):
     """The ledger refused a movement; nothing was written."""
 
 
-class NotEnoughAccountBalance(LedgerError):
+class NotEnoughWalletBalance(LedgerError):
+    """The wallet cannot pay. What a wallet has belongs to its accounts, so it is always one of these that is short."""
+
+
+class NotEnoughAccountBalance(NotEnoughWalletBalance):
     """The account has less than the movement needs.
 
     :ivar account_id: the account that would have paid.

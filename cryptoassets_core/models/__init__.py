@@ -4,6 +4,7 @@ from cryptoassets_core.errors import (
     BadAddress,
     CannotCreateAddress,
     NotEnoughAccountBalance,
+    NotEnoughWalletBalance,
     SameAccount,
 )
 from cryptoassets_core.models.account import GenericAccount
@@ -25,5 +26,6 @@ __all__ = [
     "GenericTransaction",
     "GenericWallet",
     "NotEnoughAccountBalance",
+    "NotEnoughWalletBalance",
     "SameAccount",
 ]

@@ -261,6 +261,12 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
             self.session().flush()
         return int(account.id)
 
+    def _own_row(self, role: str, row: CoinModel) -> Any:
+        """Return the id of a row of this coin; that it belongs to this wallet is for the ledger to see."""
+        if not isinstance(row, self.sibling(role)):
+            raise WrongWalletError(f"{row!r} is not a {role.replace('_', ' ')} of {self.coin.symbol}")
+        return row.id
+
     def _own(self, account: GenericAccount | int) -> GenericAccount:
         account_id = self._account_id(account)
         owned: GenericAccount | None = self.session().get(self.sibling("account"), account_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
@@ -189,7 +189,9 @@ class GenericWallet(WalletDirectory):
             self._flushed(),
             self.books(),
             wallet_id=self._id(),
-            transaction_id=check_id(getattr(transaction, "id", transaction), "withdrawal"),
+            transaction_id=check_id(
+                transaction if isinstance(transaction, int) else self._own_row("transaction", transaction), "withdrawal"
+            ),
             reason=check_name(reason, "the reason of a cancellation"),
         )
         return refund
@@ -246,7 +248,11 @@ class GenericWallet(WalletDirectory):
         :param fee: whole coins.
         """
         transaction: GenericTransaction = book_fee(
-            self._flushed(), self.books(), wallet_id=self._id(), network_transaction_id=broadcast.id, amount=fee
+            self._flushed(),
+            self.books(),
+            wallet_id=self._id(),
+            network_transaction_id=self._own_row("network_transaction", broadcast),
+            amount=fee,
         )
         return transaction
 
@@ -287,7 +293,11 @@ class GenericWallet(WalletDirectory):
     # --- Transactions ---------------------------------------------------------------------------------------
 
     def deposit(
-        self, ntx: GenericNetworkTransaction, address: str, amount: Decimal
+        self,
+        ntx: GenericNetworkTransaction,
+        address: str,
+        amount: Decimal,
+        extra: Mapping[str, object] | None = None,
     ) -> tuple[GenericAccount, GenericTransaction, bool]:
         """Book what a network transaction pays to one of this wallet's addresses; for backends of one's own.
 
@@ -295,6 +305,7 @@ class GenericWallet(WalletDirectory):
         the same for many at once.
 
         :param amount: whole coins, all outputs to the address together.
+        :param extra: not used, as before 1.0.
         :returns: the account, the deposit, and whether it is credited.
         :raises UnknownRowError: the address is not one of this wallet's.
         :raises LedgerError: the deposit was reported with another amount before.
@@ -305,8 +316,9 @@ class GenericWallet(WalletDirectory):
         if owner is None or owner.account is None or owner.account.wallet_id != self._id():
             raise UnknownRowError(f"wallet {self._id()} has no receiving address {address}")
         session, books, model = self._flushed(), self.books(), self.sibling("transaction")
+        network_transaction_id = self._own_row("network_transaction", ntx)
         seen = SeenDeposit(
-            network_transaction_id=ntx.id,
+            network_transaction_id=network_transaction_id,
             address_id=owner.id,
             account_id=owner.account.id,
             wallet_id=self._id(),
@@ -315,7 +327,7 @@ class GenericWallet(WalletDirectory):
         record_deposits(session, books, [seen])
         deposit = session.scalars(
             select(model)
-            .where(model.network_transaction_id == ntx.id, model.address_id == owner.id)
+            .where(model.network_transaction_id == network_transaction_id, model.address_id == owner.id)
             .where(model.kind == TransactionKind.DEPOSIT, model.state != TransactionState.REVERSED)
         ).one()
         if deposit.amount != amount:
