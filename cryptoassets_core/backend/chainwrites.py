@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, String, case, func, select, true, update
+from sqlalchemy import BigInteger, Integer, String, and_, case, func, select, true, type_coerce, update
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import EXACT, check_amount
@@ -235,7 +235,10 @@ def _plus(total: Decimal, amount: Decimal) -> Decimal:
 
 def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[NetworkTransactionType, Txid], Known]:
     network = books.network_transaction
-    wanted = rowset(session, "listed", {"txid": String}, [(txid,) for txid in txids])
+    kind_of_type = network.c.transaction_type.type
+    # Each type beside each txid, as the index has them: by the txid alone SQLite would read the whole table.
+    named = [(type_.value, txid) for txid in txids for type_ in NetworkTransactionType]
+    wanted = rowset(session, "listed", {"type": String, "txid": String}, named)
     rows = session.execute(
         select(
             network.c.id,
@@ -248,10 +251,12 @@ def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[
             network.c.fee,
             network.c.wallet_id,
             network.c.reason,
+        ).join(
+            wanted,
+            and_(
+                network.c.txid == wanted.c.txid, network.c.transaction_type == type_coerce(wanted.c.type, kind_of_type)
+            ),
         )
-        .join(wanted, network.c.txid == wanted.c.txid)
-        # Every type there is: the index has the type first, and without it the whole table would be read.
-        .where(network.c.transaction_type.in_(list(NetworkTransactionType)))
     )
     return {(row.transaction_type, row.txid): Known(*list(row)) for row in rows}
 
