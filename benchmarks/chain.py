@@ -92,7 +92,12 @@ def sections_of(name: str, server: PostgresServer, make_world: MakeWorld, scale:
             _measure(f"{number:,} open, nothing new", idle, Goal(most=1)),
             _measure(f"{number:,} open, a new block", busy, Goal(most=requests)),
         ]
+    caught_up = []
+    for number in scale.missed:
+        with world() as one:
+            caught_up.append(catch_up(one, number))
     return [
+        Section(f"{name}: catching up after downtime (goal: seconds in all)", caught_up),
         Section(
             f"{name}: {WITHDRAWALS} queued withdrawals go out in one network transaction",
             [_measure("do_broadcasts", broadcasts)],
@@ -136,6 +141,46 @@ def life_of_a_block(world: SimulatedWorld, deposits: int) -> list[Cost]:
             raise SystemExit(f"{deposits} deposits changed and {told} events were written")
         world.mine()
     return costs
+
+
+def catch_up(world: World, missed: int) -> Measure:
+    """Follow the chain after so many wallet transactions that nobody looked at, all of them deep in the chain."""
+    world.updater.follow()
+    world.pay(world.receiving_addresses(missed), AMOUNT)
+    for _ in range(world.coin.max_confirmation_count + 5):
+        world.mine()
+    told: list[int] = []
+    with peak_memory() as memory:
+        cost = world.meter.measure(lambda: told.append(world.updater.follow()))
+    if told != [missed]:
+        raise SystemExit(f"{missed} deposits were missed and {told} events were written")
+    return Measure(
+        f"{missed:,} missed wallet transactions",
+        {
+            "seconds": cost.seconds,
+            "own seconds": cost.own_seconds,
+            "backend calls": float(cost.backend_calls),
+            "HTTP requests": float(cost.http_requests),
+            "SQL statements": float(cost.statements),
+            "MiB more at the peak": memory[0],
+        },
+        Goal(most=15),
+    )
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[float]]:
+    """Take how many MiB more than before this process had in memory at most."""
+
+    def resident(line: str) -> float:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return next(int(each.split()[1]) / 1024 for each in status.splitlines() if each.startswith(line))
+
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from now on
+    before = resident("VmRSS:")
+    taken = [0.0]
+    yield taken
+    taken[0] = max(0.0, resident("VmHWM:") - before)
 
 
 def broadcast(world: World, *, first: bool) -> Cost:

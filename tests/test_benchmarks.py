@@ -22,7 +22,13 @@ RUNS = [
     pytest.param(
         "chain.py",
         ["--simnet-only"],
-        ["100 queued withdrawals", "6 open, nothing new", "6 open, a new block"],
+        [
+            "A block of 20 deposits",
+            "100 missed wallet",
+            "100 queued withdrawals",
+            "6 open, nothing new",
+            "6 open, a new",
+        ],
         id="chain",
         marks=pytest.mark.postgres,
     ),

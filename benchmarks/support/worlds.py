@@ -26,6 +26,9 @@ AMOUNT = Decimal("0.01")
 #: What a payment that we make by hand leaves to the miner, whole coins.
 _FEE = Decimal("0.0002")
 
+#: Coins that are made in one transaction, to be paid with; many more would not be relayed.
+_POTS = 1000
+
 _names = itertools.count()
 
 
@@ -127,6 +130,11 @@ class NodeWorld(World):
         super().__init__(url, "ltc", {"name": "bitcoind", "url": node.url(name), "timeout": 60})
 
     def pay(self, addresses: Sequence[str], amount: Decimal) -> None:
+        for start in range(0, len(addresses), _POTS):
+            self._pay(addresses[start : start + _POTS], amount)
+        self.node.sync()
+
+    def _pay(self, addresses: Sequence[str], amount: Decimal) -> None:
         # Each payment is made by hand of a confirmed coin of its own: daemons refuse long chains of unconfirmed change,
         # and choose slowly among thousands of coins.
         pots = self.outside(len(addresses))
@@ -138,7 +146,6 @@ class NodeWorld(World):
             raw = self.node.rpc("createrawtransaction", spent, {address: amount})
             signed: Any = self.node.rpc("signrawtransactionwithwallet", raw, wallet="")
             self.node.rpc("sendrawtransaction", signed["hex"])
-        self.node.sync()
 
     def mine(self) -> None:
         self.node.mine()
