@@ -47,6 +47,13 @@ RUNS = [
         marks=pytest.mark.postgres,
     ),
     pytest.param(
+        "status.py",
+        [],
+        ["5,000 transactions", "/transactions?state=open", "/activity", "/metrics"],
+        id="status",
+        marks=pytest.mark.postgres,
+    ),
+    pytest.param(
         "ledger.py",
         [],
         ["1 process, Teller", "one hot receiver", "batches of 1000", "get_statement, newest page", "Audit of 5,000"],
@@ -76,7 +83,7 @@ def test_benchmark_prints_one_json_document() -> None:
     assert daemon["measures"][0]["verdict"] in {"reached", "MISSED"}
 
 
-@pytest.mark.parametrize("script", ["footprint.py", "chain.py", "ledger.py"])
+@pytest.mark.parametrize("script", ["footprint.py", "chain.py", "ledger.py", "status.py"])
 def test_benchmark_tells_what_it_measures(script: str) -> None:
     assert "--quick" in run(script, "--help")
 

@@ -124,6 +124,8 @@ def get_broadcast(session: Session, coin: Coin, broadcast_id: int) -> BroadcastS
 
 def broadcast_summaries(session: Session, coin: Coin, ids: Sequence[int]) -> list[BroadcastSummary]:
     """Return how broadcasts stand, newest first."""
+    if not ids:
+        return []
     return _summaries(session, coin, coin.wallet_model.books().network_transaction.c.id.in_(ids))
 
 

@@ -83,7 +83,7 @@ def _charts(session: Session, coin: Coin, sinks: Sequence[str]) -> list[Chart]:
         count_chart(
             "latency",
             "Deliveries by the time they took",
-            "The newest thousand deliveries of each event sink, of all coins, from the change to the sink's yes.",
+            "Deliveries of the newest thousand events, of all coins, from the change to the sink's yes.",
             "Time",
             read_latencies(session, sinks),
         ),

@@ -18,15 +18,18 @@ from cryptoassets_core.backend.chainwrites import read_sync_state
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.database import cause
-from cryptoassets_core.event.outbox import delivery_table
 from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType, TransactionState
 from cryptoassets_core.service.status.figures import Figures
 from cryptoassets_core.tools.listing.network import list_network_transactions
-from cryptoassets_core.tools.listing.outboxlist import read_queues
+from cryptoassets_core.tools.listing.outboxlist import newest_deliveries, read_queues
 from cryptoassets_core.tools.listing.paging import Slice, bounded_count
 
 if TYPE_CHECKING:
     from cryptoassets_core.service.main import Service
+
+
+#: The newest events, among which the last delivery of a sink is looked for.
+_EVENTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +185,7 @@ def _synced_at(session: Session, coin: Coin) -> datetime | None:
 
 def _in_outbox(session: Session, sink: str) -> dict[str, Any]:
     (queue,) = read_queues(session, [sink])
-    # The primary key leads to the newest event; of a sink that keeps up it is delivered.
-    newest = (
-        select(delivery_table.c.delivered_at)
-        .where(delivery_table.c.sink == sink)
-        .order_by(delivery_table.c.event_row_id.desc())
-        .limit(100)
-    )
-    delivered = [at for at in session.scalars(newest) if at is not None]
+    delivered = [at for _, at in session.execute(newest_deliveries(sink, events=_EVENTS)) if at is not None]
     return {"pending": queue.pending, "dead": queue.dead, "last_delivered_at": max(delivered, default=None)}
 
 

@@ -13,9 +13,10 @@ from sqlalchemy import BigInteger, cast, extract, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.coin.registry import Coin
-from cryptoassets_core.event.outbox import delivery_table, event_table
+from cryptoassets_core.event.outbox import event_table
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.models.types import Amount
+from cryptoassets_core.tools.listing.outboxlist import newest_deliveries
 from cryptoassets_core.tools.listing.paging import WINDOW
 
 #: Bars of a picture at most.
@@ -24,8 +25,8 @@ BARS: Final = 24
 #: Widths of a bar, in seconds, from a minute to four weeks.
 _WIDTHS: Final = (60, 300, 900, 3600, 4 * 3600, 86_400, 7 * 86_400, 28 * 86_400)
 
-#: Deliveries of each sink that are looked at.
-_DELIVERIES: Final = 1000
+#: Events whose deliveries are looked at.
+_EVENTS: Final = 1000
 
 #: How long a delivery took at most, in seconds, and how that is called.
 _LATENCIES: Final = (
@@ -114,13 +115,7 @@ def read_latencies(session: Session, sinks: Sequence[str]) -> list[tuple[str, in
     """Count the newest deliveries by how long they took from the event to the sink's yes."""
     counted: Counter[str] = Counter()
     for sink in sinks:
-        newest = (
-            select(delivery_table.c.event_row_id, delivery_table.c.delivered_at)
-            .where(delivery_table.c.sink == sink)
-            .order_by(delivery_table.c.event_row_id.desc())
-            .limit(_DELIVERIES)
-            .subquery()
-        )
+        newest = newest_deliveries(sink, events=_EVENTS).subquery()
         made_at = select(event_table.c.created_at, newest.c.delivered_at).join(
             newest, newest.c.event_row_id == event_table.c.id
         )

@@ -15,7 +15,7 @@ from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import UnknownRowError
 from cryptoassets_core.ledger.states import AccountKind
 from cryptoassets_core.names import check_id
-from cryptoassets_core.tools.listing.paging import Page, Slice, read_page
+from cryptoassets_core.tools.listing.paging import Page, Slice, among, read_page
 from cryptoassets_core.tools.listing.search import find_ids
 
 #: Wallets in which an account is looked for by its name alone.
@@ -99,8 +99,8 @@ def list_accounts(
     key, query = books.account.c.id, select(books.account.c.id)
     if name is not None:
         first = select(books.wallet.c.id).order_by(books.wallet.c.id).limit(WALLETS_SEARCHED)
-        among = [wallet] if wallet is not None else list(session.scalars(first))
-        found = query.where(books.account.c.wallet_id.in_(among), books.account.c.name == name)
+        wallets = [wallet] if wallet is not None else list(session.scalars(first))
+        found = query.where(among(books.account.c.wallet_id, wallets), books.account.c.name == name)
         # The sum keeps databases from going along the primary key in search of a few rows.
         ids = list(session.scalars(found.order_by((key + 0).desc()).limit(wanted.limit)))
         return Page(_accounts(session, coin, ids), None)
@@ -180,7 +180,7 @@ def _accounts(session: Session, coin: Coin, ids: Sequence[int]) -> list[AccountR
             account.c.created_at,
         )
         .join(wallet, wallet.c.id == account.c.wallet_id)
-        .where(account.c.id.in_(ids))
+        .where(among(account.c.id, ids))
     )
     found = {row.id: AccountRow(coin=coin.name, **row._mapping) for row in rows}
     return [found[each] for each in ids if each in found]
@@ -201,7 +201,7 @@ def _addresses(session: Session, coin: Coin, ids: Sequence[int]) -> list[Address
             address.c.archived_at,
         )
         .outerjoin(account, account.c.id == address.c.account_id)
-        .where(address.c.id.in_(ids))
+        .where(among(address.c.id, ids))
     )
     found = {row.id: AddressRow(coin=coin.name, **row._mapping) for row in rows}
     return [found[each] for each in ids if each in found]

@@ -15,7 +15,7 @@ from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import UnknownRowError
 from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType
 from cryptoassets_core.names import check_id
-from cryptoassets_core.tools.listing.paging import Page, Slice, read_page
+from cryptoassets_core.tools.listing.paging import Page, Slice, among, read_page
 from cryptoassets_core.tools.listing.search import find_ids
 
 
@@ -116,7 +116,7 @@ def _rows(session: Session, coin: Coin, ids: Sequence[int]) -> list[NetworkTrans
             network.c.created_at,
             network.c.opened_at,
             network.c.closed_at,
-        ).where(network.c.id.in_(ids))
+        ).where(among(network.c.id, ids))
     )
     found = {row.id: NetworkTransactionRow(coin=coin.name, **row._mapping) for row in rows}
     return [found[each] for each in ids if each in found]

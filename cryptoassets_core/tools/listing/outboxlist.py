@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.errors import UnknownRowError
 from cryptoassets_core.event.outbox import DeliveryState, delivery_table, event_table
 from cryptoassets_core.names import check_id
-from cryptoassets_core.tools.listing.paging import Page, Slice, bounded_count, read_page
+from cryptoassets_core.tools.listing.paging import Page, Slice, among, bounded_count, read_page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +93,18 @@ def read_queues(session: Session, sinks: Sequence[str]) -> list[QueueRow]:
     return [QueueRow(sink, count(sink, DeliveryState.PENDING), count(sink, DeliveryState.DEAD)) for sink in sinks]
 
 
+def newest_deliveries(sink: str, *, events: int) -> Select[int, datetime | None]:
+    """Return the query of one sink's deliveries of the newest events: number of the event, and when it was taken."""
+    newest = select(func.max(event_table.c.id)).scalar_subquery()
+    return select(delivery_table.c.event_row_id, delivery_table.c.delivered_at).where(
+        delivery_table.c.event_row_id > newest - events, delivery_table.c.sink == sink
+    )
+
+
 def _events(session: Session, ids: Sequence[int]) -> list[EventRow]:
     deliveries: dict[int, list[DeliveryRow]] = {}
-    sinks = _sinks(session)
     for row in session.execute(
-        select(delivery_table)
-        .where(delivery_table.c.sink.in_(sinks), delivery_table.c.event_row_id.in_(ids))
-        .order_by(delivery_table.c.sink)
+        select(delivery_table).where(among(delivery_table.c.event_row_id, ids)).order_by(delivery_table.c.sink)
     ):
         deliveries.setdefault(row.event_row_id, []).append(
             DeliveryRow(
@@ -121,20 +126,6 @@ def _events(session: Session, ids: Sequence[int]) -> list[EventRow]:
             created_at=row.created_at,
             deliveries=tuple(deliveries.get(row.id, ())),
         )
-        for row in session.execute(select(event_table).where(event_table.c.id.in_(ids)))
+        for row in session.execute(select(event_table).where(among(event_table.c.id, ids)))
     }
     return [found[each] for each in ids if each in found]
-
-
-def _sinks(session: Session) -> list[str]:
-    """Return the sinks that ever had a delivery, also those that are no longer configured.
-
-    The primary key begins with the sink, so each is found by one step from the one before.
-    """
-    found: list[str] = []
-    while True:
-        query = select(delivery_table.c.sink).order_by(delivery_table.c.sink).limit(1)
-        sink = session.scalar(query.where(delivery_table.c.sink > found[-1]) if found else query)
-        if sink is None:
-            return found
-        found.append(sink)

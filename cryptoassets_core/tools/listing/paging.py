@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import Column, Select, func, select
+from sqlalchemy import Column, ColumnElement, Select, false, func, select
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.names import check_id
@@ -75,6 +75,11 @@ def read_page(
         found = found[: wanted.limit]
         return Page([make(row) for row in found], int(found[-1]._mapping[key.name]))
     return Page([make(row) for row in found], None if edge is None else _on(session, key, edge, wanted))
+
+
+def among(column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of a few values; for none SQL would read all rows to find none."""
+    return column.in_(values) if values else false()
 
 
 def bounded_count(session: Session, query: Select[Any]) -> int:

@@ -20,7 +20,7 @@ from cryptoassets_core.ledger.states import (
     TransactionState,
 )
 from cryptoassets_core.names import check_id
-from cryptoassets_core.tools.listing.paging import Page, Slice, read_page
+from cryptoassets_core.tools.listing.paging import Page, Slice, among, read_page
 from cryptoassets_core.tools.listing.search import find_ids
 
 
@@ -111,7 +111,7 @@ def list_transactions(
 
 def get_transactions(session: Session, coin: Coin, ids: Sequence[int]) -> list[TransactionRow]:
     """Return transactions in the order of their ids as given; those that there are none of are left out."""
-    rows = session.execute(_details(coin).where(coin.wallet_model.books().transaction.c.id.in_(ids)))
+    rows = session.execute(_details(coin).where(among(coin.wallet_model.books().transaction.c.id, ids)))
     found = {row.id: TransactionRow(coin=coin.name, **row._mapping) for row in rows}
     return [found[each] for each in ids if each in found]
 
@@ -196,7 +196,7 @@ def _indexed(session: Session, coin: Coin, query: Select[Any], which: Transactio
             for kind in NetworkTransactionType
         ]
         carriers = find_ids(session, hashes, network.c.txid, which.txid.lower(), Slice().limit)
-        return query.where(transaction.c.network_transaction_id.in_(carriers))
+        return query.where(among(transaction.c.network_transaction_id, carriers))
     if which.address is not None:
         rows = select(books.address.c.id).where(books.address.c.address == which.address)
         ids = [
@@ -204,7 +204,7 @@ def _indexed(session: Session, coin: Coin, query: Select[Any], which: Transactio
             for owned in (books.address.c.account_id.is_not(None), books.address.c.account_id.is_(None))
             for each in session.scalars(rows.where(owned))
         ]
-        return query.where(transaction.c.address_id.in_(ids))
+        return query.where(among(transaction.c.address_id, ids))
     if which.open_only:
         deposits = query.where(coin.transaction_model.is_uncredited_deposit())
         return select(union_all(*_pending(session, coin, query), deposits).subquery())
@@ -223,7 +223,7 @@ def _pending(session: Session, coin: Coin, query: Select[Any]) -> tuple[Select[A
     pending = query.where(transaction.c.state == TransactionState.PENDING)
     return (
         pending.where(transaction.c.network_transaction_id.is_(None)),
-        pending.where(transaction.c.network_transaction_id.in_(list(session.scalars(unsettled)))),
+        pending.where(among(transaction.c.network_transaction_id, list(session.scalars(unsettled)))),
     )
 
 

@@ -1,0 +1,118 @@
+"""No page scans a table that grows: PostgreSQL counts the rows that each one reads.
+
+A page may look at :py:data:`WINDOW` rows where no index knows what is wanted; these books have five times as many.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+from sqlalchemy import event
+from status_stage import PAGES, opened_service
+
+from cryptoassets_core.service.status.server import make_wsgi_app
+from cryptoassets_core.testing.postgres import PostgresServer
+from cryptoassets_core.tools.listing.paging import WINDOW
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "benchmarks"))
+from support.books import opened_books
+from support.history import fill
+
+pytestmark = pytest.mark.postgres
+
+MOVEMENTS = 5 * WINDOW
+
+#: What pages look for that an index has.
+INDEXED = (
+    "/transactions?state=open",
+    "/transactions?state=pending",
+    "/transactions?txid=ab12",
+    "/transactions?address=deposit-77",
+    "/transactions?order=oldest",
+    "/transactions?beyond=20000",
+    "/transactions/btc/20001",
+    "/addresses?address=deposit4",
+    "/addresses?account=7",
+    "/accounts?name=account%207",
+    "/accounts/btc/7",
+    "/accounts/btc/7?beyond=100",
+    "/network_transactions?txid=ab12",
+    "/network_transactions/btc/4000",
+    "/events?name=txupdate",
+    "/events?subject=btc:77",
+    "/events/777",
+    "/wallets",
+    "/accounts",
+    "/addresses",
+    "/transactions",
+    "/network_transactions",
+    "/events",
+    "/",
+    "/metrics",
+    "/api/status",
+)
+
+#: Pages that may look at a stretch of one table.
+STRETCHED = (
+    "/activity",
+    "/broadcasts",
+    "/network_transactions?kind=broadcast",
+    "/transactions?kind=refund",
+    "/transactions?state=processed",
+    "/transactions?kind=refund&beyond=20000",
+)
+
+_ROWS_READ = sa.text(
+    "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) AS rows FROM pg_stat_xact_user_tables"
+    " WHERE relname <> 'btc_account'"
+)
+
+
+class Pages:
+    """Opens pages, and counts the rows that each table gave for them."""
+
+    def __init__(self, client: FlaskClient, engine: sa.Engine) -> None:
+        self._client = client
+        self.read: dict[str, int] = {}
+        event.listen(engine, "rollback", self._before_end)
+        event.listen(engine, "commit", self._before_end)
+
+    def _before_end(self, connection: sa.Connection) -> None:
+        # The counters of a transaction end with it.
+        for row in connection.execute(_ROWS_READ):
+            self.read[row.relname] = self.read.get(row.relname, 0) + row.rows
+
+    def open(self, path: str) -> dict[str, int]:
+        self.read.clear()
+        assert self._client.get(path).status_code == 200, path
+        assert self.read
+        return dict(self.read)
+
+
+@pytest.fixture(scope="module")
+def pages(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+    with postgres_server.database() as url, opened_books(url, accounts=110) as books:
+        fill(books, movements=MOVEMENTS)
+        with opened_service(url, tmp_path_factory.mktemp("daemon")) as service:
+            client = make_wsgi_app(service).test_client()
+            assert service.app.engine is not None
+            yield Pages(client, service.app.engine)
+
+
+def test_pages_read_few_rows_of_long_books(pages: Pages) -> None:
+    assert set(PAGES) <= {*INDEXED, *STRETCHED}
+    # What is open is some hundred rows, what fits a page fifty; the newest broadcast lies within a stretch.
+    for path in INDEXED:
+        most = WINDOW if path in ("/", "/metrics", "/api/status") else 1500
+        assert {table: rows for table, rows in pages.open(path).items() if rows > most} == {}, path
+
+
+def test_pages_look_at_one_stretch_where_no_index_helps(pages: Pages) -> None:
+    for path in STRETCHED:
+        read = {table: rows for table, rows in pages.open(path).items() if rows > 1500}
+        assert all(rows <= 2.5 * WINDOW for rows in read.values()), (path, read)
