@@ -15,6 +15,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+import requests
 from commands import SECRET, Daemon, daemon, eventually, run, simnet_config, unused_port, write
 from planted import plant
 
@@ -27,6 +28,8 @@ from cryptoassets_core.service.main import Service
 from cryptoassets_core.service.status.server import make_wsgi_app
 from cryptoassets_core.testing.requirements import require
 from cryptoassets_simnet import Simnet
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 HOSTILE = "<script>alert('coins')</script>"
 
@@ -258,6 +261,27 @@ def test_backend_that_goes_down_and_comes_back(config: dict[str, Any], simnet: S
         assert "the backend works again" in running.log
 
 
+def test_application_hears_of_an_outage_and_of_its_end(config: dict[str, Any], simnet: Simnet, tmp_path: Path) -> None:
+    code = """
+from cryptoassets_core.service import outage
+outage.OUTAGE_SECONDS = 0.1
+
+@hookimpl
+def cryptoassets_event(event):
+    with NOTES.open("a") as stream:
+        stream.write(f"{event.name} ")
+"""
+    with daemon(config, tmp_path, **planted(tmp_path, code)) as running:
+        running.ready()
+        eventually(lambda: running.status()["healthy"])
+        notes = tmp_path / "notes"
+        simnet.set_down(True)
+        eventually(lambda: notes.exists() and notes.read_text() == "backend_down ")
+        simnet.set_down(False)
+        eventually(lambda: notes.read_text() == "backend_down backend_up ")
+        assert running.end() == 0
+
+
 @pytest.mark.parametrize("kind", ["refuse", "timeout-before"])
 def test_backend_that_does_not_answer_at_the_start(
     kind: str, config: dict[str, Any], simnet: Simnet, tmp_path: Path
@@ -387,6 +411,20 @@ def test_junk_for_walletnotify_is_answered_4xx_and_changes_nothing(
     assert rows(books) == before
 
 
+def test_good_notification_is_looked_at_after_all_the_junk(noticing: tuple[Daemon, int, Path]) -> None:
+    """F29."""
+    running, port, books = noticing
+    for body in (b"", b"txid=" + b"x" * 100_000, b"txid=\xff\xfe", b"txid=" + b"0" * 64, b"\x00" * 300_000):
+        assert requests.post(f"http://127.0.0.1:{port}/", data=body, headers=FORM, timeout=30).status_code < 500
+    with Simnet(books.with_name("chain.simnet"), BITCOIN) as simnet:
+        txid = simnet.pay(simnet.create_address(), Decimal(1))
+    before = running.status()["coins"][0]["last_wallet_notify"]
+    urlopen(f"http://127.0.0.1:{port}/", data=f"txid={txid}".encode()).close()
+    eventually(lambda: running.status()["coins"][0]["last_wallet_notify"] != before)
+    eventually(lambda: running.status()["healthy"])
+    assert all(line.isprintable() for line in running.log.splitlines())
+
+
 @pytest.fixture(scope="module")
 def noticing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, int, Path]]:
     """A daemon that takes notifications over HTTP, the port, and its books."""
@@ -490,6 +528,16 @@ def test_health_check_fails_when_a_component_is_dead(service: Service, monkeypat
         monkeypatch.setattr(service, "components", lambda alive=alive: {"scheduler": alive})
         answer = client.get("/healthz")
         assert (answer.status_code, answer.json) == (status, {"alive": alive})
+
+
+def test_service_of_the_manual_can_be_asked_for_single_tasks(service: Service) -> None:
+    """H02, H04, H05: without being a daemon, and beside one that is somewhere else."""
+    assert list(service.incoming_transaction_runnables) == ["btc"]
+    assert service.broadcast_period == 0.2
+    assert service.poll_network_transaction_confirmations() == 1
+    assert service.workers["btc"].health.last_success_at is not None
+    service.poll_broadcast()
+    assert service.workers["btc"].health.problem is None
 
 
 def test_daemon_without_a_coin_that_has_a_backend_is_refused(config: dict[str, Any]) -> None:
