@@ -41,6 +41,8 @@ class CoinHealth:
     last_success_at: datetime | None = None
     #: What is wrong now: in the backend, in the database, or in a job by its name.
     problems: dict[str, str] = field(default_factory=dict)
+    #: How often something failed and was left for the next attempt, since the daemon started.
+    failed_attempts: int = 0
 
     @property
     def problem(self) -> str | None:
@@ -206,6 +208,7 @@ class CoinWorker:
             # A job that raised would end its thread. What failed so may always fail, and others wait behind it: the
             # next poll looks at everything again.
             logger.exception("%s: unexpected trouble in %s", self.coin.name, job)
+            self.health.failed_attempts += 1
             self.health.problems[job] = f"{job} failed with {type(error).__name__}; the log has the details"
             self._caught_up = False
             return True
@@ -224,6 +227,7 @@ class CoinWorker:
             logger.info("%s: connected to the backend on network %s", self.coin.name, self.coin.network)
 
     def _trouble(self, what: str, problem: str) -> None:
+        self.health.failed_attempts += 1
         if problem not in self.health.problems.copy().values():  # told once, not at every try
             logger.warning("%s: %s", self.coin.name, problem)
         self.health.problems[what] = problem

@@ -12,7 +12,7 @@ from chain_world import Books, Observed, World
 from sqlalchemy import update
 
 from cryptoassets_core.backend.transactionupdater import CHUNK, ScanProgress, TransactionUpdater
-from cryptoassets_core.errors import BackendError
+from cryptoassets_core.errors import BackendError, BackendUnavailableError
 from cryptoassets_core.service.coinworker import CoinWorker
 from cryptoassets_core.tools.receivescan import scan
 from cryptoassets_core.walletnotify.base import NEW_BLOCK
@@ -91,6 +91,39 @@ def test_node_that_is_down_loses_nothing(world: World) -> None:
     world.net.mine(3)
     worker.poll()
     assert (worker.health.problem, world.balance()) == (None, 1)
+
+
+def test_failed_attempts_are_counted(world: World) -> None:
+    worker = CoinWorker(
+        world.coin, world.backend, world.app.conflict_resolver, walletnotify=None, on_events=lambda: None
+    )
+    world.net.set_down(True)
+    for _ in range(3):
+        worker.poll()
+    assert worker.health.failed_attempts == 3
+    world.net.set_down(False)
+    worker.poll()
+    assert (worker.health.failed_attempts, worker.health.problem) == (3, None)
+
+
+def test_notification_through_a_node_behind_its_network_credits_nothing(world: World) -> None:
+    """What such a node says of confirmations may be long untrue (F21)."""
+    txid = world.net.pay(world.address(), Decimal(1))
+    world.net.mine(3)
+
+    def behind(name: str) -> None:
+        if name == "get_tip":
+            raise BackendUnavailableError("the newest block is two days old")
+
+    worker = CoinWorker(
+        world.coin,
+        Observed(world.backend, before=behind),  # type: ignore[arg-type]
+        world.app.conflict_resolver,
+        walletnotify=None,
+        on_events=lambda: None,
+    )
+    assert not worker.look_at([txid])
+    assert (world.rows(), worker.health.problem) == ([], "the newest block is two days old")
 
 
 @pytest.mark.parametrize("method", ["get_tip", "list_since", "get_transactions"])

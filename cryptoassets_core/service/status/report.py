@@ -45,6 +45,8 @@ class CoinReport:
     #: Which daemon works for it; None while nobody does.
     leader: str | None
     last_success_at: datetime | None
+    #: How often the backend or the database failed the daemon since it started; each was, or will be, tried again.
+    failed_attempts: int
     last_wallet_notify: datetime | None
     #: What the backend's wallet holds, whole coins, and when it said so.
     hot_wallet: Decimal | None
@@ -149,6 +151,7 @@ def _coin_report(coin: Coin, service: Service, figures: Figures, leaders: Mappin
         problem=worker.health.problem if worker else None,
         leader=leaders.get(coin.name),
         last_success_at=worker.health.last_success_at if worker else None,
+        failed_attempts=worker.health.failed_attempts if worker else 0,
         last_wallet_notify=worker.updater.last_wallet_notify if worker else None,
         hot_wallet=hot_wallet.amount if hot_wallet else None,
         hot_wallet_at=hot_wallet.at if hot_wallet else None,
