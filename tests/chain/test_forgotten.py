@@ -13,6 +13,8 @@ from cryptoassets_core.backend.base import BlockHash, Txid, WalletTransaction
 from cryptoassets_core.backend.chainwrites import apply_transactions
 from cryptoassets_core.errors import BackendUnavailableError, BroadcastDeadError, OutcomeUnknownError
 from cryptoassets_core.tools.broadcastagain import submit_again
+from cryptoassets_core.tools.reconcile import reconcile
+from cryptoassets_core.tools.reconciliation import Cause
 
 
 def again(world: World, backend: Any = None) -> int:
@@ -229,6 +231,9 @@ def test_broadcast_that_died_is_built_anew_once_it_cannot_come_back(world: World
     world.now += timedelta(hours=1)
     assert (again(world), world.broadcast().count) == (0, 0)
     assert world.total() == world.net.balance() - 20
+    with world.app.open_readonly_session() as session:
+        compared = reconcile(session, world.coin, world.backend)
+    assert ([each.cause for each in compared.differences], compared.unexplained) == ([Cause.TOP_UP], 0)
     world.check()
 
 
