@@ -2,7 +2,7 @@
 
 Calls that hang are given up after seconds and not after a minute, and what failed is tried again at once. With
 ``DIE_AT=N`` in the environment it is killed at the Nth moment of its first broadcast: moments are before and after each
-database transaction, and before each commit.
+database transaction, and before each commit. With ``EVERYBODY_LEADS`` it works without asking whether it leads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from cryptoassets_bitcoind import rpc
 from cryptoassets_core import tools
 from cryptoassets_core.cli.classic import helper_service
-from cryptoassets_core.service import leadership
+from cryptoassets_core.service.main import Service
 from cryptoassets_core.tools import broadcastagain
 from cryptoassets_core.tools.broadcast import Broadcaster
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
@@ -42,11 +42,6 @@ def be_impatient() -> None:
         raise AttributeError("the names of the waiting times have changed; see what makes the daemon wait now")
     setattr(broadcastagain, "PAUSE", timedelta(seconds=LONGEST_RETRY_SECONDS))  # noqa: B010
     setattr(rpc, "SLOW_SECONDS", SLOW_SECONDS)  # noqa: B010 - it is a constant for everybody else
-    # How long the next daemon waits for a dead one.
-    for name, seconds in (("BEAT_SECONDS", 0.5), ("LEADING_SECONDS", 2.0), ("LAPSED_SECONDS", 3.0)):
-        if not hasattr(leadership, name):
-            raise AttributeError(f"leadership has no {name} any more; see what makes a daemon wait for another one now")
-        setattr(leadership, name, seconds)
     for module in waiting:
         setattr(module, "FIRST_RETRY_SECONDS", FIRST_RETRY_SECONDS)  # noqa: B010
         setattr(module, "LONGEST_RETRY_SECONDS", LONGEST_RETRY_SECONDS)  # noqa: B010
@@ -91,8 +86,17 @@ def die_at(moment: int) -> None:
     setattr(ConflictResolver, "run", counted_run)  # noqa: B010
 
 
+def lead_always() -> None:
+    """Work without asking who leads: what several daemons do at once must be safe by itself."""
+    if not hasattr(Service, "_leads"):
+        raise AttributeError("the service asks otherwise now whether it leads")
+    setattr(Service, "_leads", lambda _self, _name: True)  # noqa: B010
+
+
 if __name__ == "__main__":
     be_impatient()
+    if "EVERYBODY_LEADS" in os.environ:
+        lead_always()
     if "DIE_AT" in os.environ:
         die_at(int(os.environ["DIE_AT"]))
     helper_service()

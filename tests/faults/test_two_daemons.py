@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from fault_stage import Trial
 
 
-def test_two_daemons_pay_each_withdrawal_once_though_one_is_killed(trial: Trial) -> None:
+@pytest.mark.parametrize("both", [False, True], ids=["one of them leads", "both work at once"])
+def test_two_daemons_pay_each_withdrawal_once_though_one_is_killed(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch, both: bool
+) -> None:
+    if both:
+        monkeypatch.setenv("EVERYBODY_LEADS", "yes")
     other = trial.second_daemon()
     trial.start()
     other.start()
