@@ -54,6 +54,9 @@ RUNS = [
         marks=pytest.mark.postgres,
     ),
     pytest.param(
+        "blockio.py", [], ["20 deposits listed", "nothing new", "100 withdrawals", "idle listener"], id="blockio"
+    ),
+    pytest.param(
         "ledger.py",
         [],
         ["1 process, Teller", "one hot receiver", "batches of 1000", "get_statement, newest page", "Audit of 5,000"],
@@ -65,7 +68,7 @@ RUNS = [
 
 @pytest.mark.parametrize(("script", "options", "measured"), RUNS)
 def test_benchmark_runs_and_prints_its_tables(script: str, options: list[str], measured: list[str]) -> None:
-    if script != "footprint.py":
+    if script not in ("blockio.py", "footprint.py"):
         require("pgbench", "postgresql", path=server_path())
     if "--daemon-only" in options:
         require("litecoind", "litecoind")

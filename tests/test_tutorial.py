@@ -12,12 +12,15 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from cryptoassets_bitcoind.testing import RegtestNode
+from cryptoassets_blockio.testing import Account, StandIn
+from cryptoassets_btc import BITCOIN
 from cryptoassets_core.testing.requirements import require
 
 TUTORIAL = Path(__file__).parent.parent / "examples" / "tutorial"
@@ -199,6 +202,48 @@ class LitecoinWorld:
         self._node.mine(blocks)
 
 
+class HostedWorld:
+    """The stand-in of a hosted service, in this process; the programs reach it over HTTP and a websocket."""
+
+    unit = "BTC"
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self.outside = account.outside_address(1)
+        self.mistyped = self.outside[:-1] + ("q" if self.outside[-1] != "q" else "p")
+
+    def pay(self, address: str, amount: str) -> None:
+        self._account.pay([(address, Decimal(amount))])
+
+    def mine(self, blocks: int) -> None:
+        self._account.mine(blocks)
+
+
+#: Written as configurations were in 2015, but for where the stand-in is.
+HOSTED_CONFIG = """
+database:
+  url: sqlite:///example.hosted.sqlite
+coins:
+  btc:
+    backend:
+      class: cryptoassets.core.backend.blockio.BlockIo
+      api_key: ${{BLOCKIO_KEY}}
+      pin: ${{BLOCKIO_PIN}}
+      network: btctest
+      url: {url}
+      walletnotify:
+        class: cryptoassets.core.backend.blockiowebsocket.BlockIoWebsocketNotifyHandler
+        url: {websocket_url}
+events:
+  example:
+    class: cryptoassets.core.event.http.HTTPEventHandler
+    url: http://127.0.0.1:{port}/
+service:
+  poll_period: 1
+  broadcast_period: 2
+"""
+
+
 def free_port() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -215,6 +260,18 @@ def test_the_wallet_works_on_a_simulated_network(table: Table) -> None:
 def test_the_same_wallet_works_on_a_real_daemon(table: Table) -> None:
     with litecoin_world(table) as world:
         do_the_tutorial(table, "example.litecoind.yaml", world)
+
+
+def test_the_same_wallet_works_on_a_hosted_service_configured_as_in_2015(table: Table) -> None:
+    with StandIn() as service:
+        account = service.open_account(BITCOIN)
+        text = HOSTED_CONFIG.format(url=service.url, websocket_url=service.websocket_url, port=free_port())
+        (table.folder / "hosted.yaml").write_text(text)
+        table.environment |= {"BLOCKIO_KEY": account.api_key, "BLOCKIO_PIN": account.pin}
+
+        do_the_tutorial(table, "hosted.yaml", HostedWorld(account))
+
+        assert all(account.api_key not in program.printed for program in table.programs)
 
 
 @contextmanager
