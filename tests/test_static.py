@@ -28,7 +28,7 @@ def sources(distribution: Path) -> Iterator[Path]:
     """List what users run; what only tests run may be more relaxed."""
     for package in packages(distribution):
         for path in sorted(package.rglob("*.py")):
-            if "testing" not in path.relative_to(package).with_suffix("").parts:
+            if {"pytest_plugin", "testing"}.isdisjoint(path.relative_to(package).with_suffix("").parts):
                 yield path
 
 

@@ -1,0 +1,1 @@
+"""The hosted wallet of ACME, an invented company."""
