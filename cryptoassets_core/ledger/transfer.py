@@ -16,7 +16,7 @@ from cryptoassets_core.ledger.idempotency import earlier_transaction
 from cryptoassets_core.ledger.posting import bring_up_to_date, check_room, credit, debit, lock_accounts, post
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.transferfunction import transfer_call, transfer_values
-from cryptoassets_core.names import check_id
+from cryptoassets_core.names import check_id, check_name
 
 #: What every transfer's row has, and has not.
 _FIXED: dict[str, Any] = {
@@ -95,6 +95,8 @@ def transfer_at_once(cursor: Cursor, books: Books, order: TransferOrder) -> Rece
     :returns: None if that cannot be, and nothing was written; :py:func:`transfer` can, or says why not.
     """
     amount_minor = _checked_amount(books, order)
+    if order.idempotency_key is not None:
+        check_name(order.idempotency_key, "an idempotency key")
     cursor.execute(transfer_call(books), transfer_values(books, order, amount_minor, utc_now()))
     row_id, _, sending_after, _, receiving_after = cursor.fetchone()
     if row_id is None:
