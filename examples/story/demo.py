@@ -55,10 +55,13 @@ def _show_status(stage: Stage, narrator: TerminalNarrator) -> None:
     for coin in report["coins"]:
         narrator.fact(
             coin["title"],
-            f"{coin['balance']} {coin['name'].upper()}, {coin['queued']} withdrawals queued, "
+            f"{coin['balance']} {coin['name'].upper()} in all accounts, {coin['queued']} withdrawals queued, "
             f"{coin['incoming']} deposits incoming",
         )
+    for sink in report["sinks"]:
+        narrator.fact("Events", f"{sink['pending']} wait for {sink['name']}, {sink['dead']} were given up")
     narrator.fact("Running", ", ".join(name for name, alive in report["components"].items() if alive))
+    narrator.say("There are lists, pictures and each transaction's whole story too, and /metrics for Prometheus.")
 
 
 def _keep(stage: Stage, network: SimulatedNetwork, narrator: TerminalNarrator) -> None:

@@ -195,12 +195,12 @@ def _in_outbox(session: Session, sink: str) -> dict[str, Any]:
 def _left_to_people(coins: list[CoinReport], sinks: list[SinkReport]) -> list[str]:
     """Say what no machine will mend."""
     interrupted = [
-        f"{coin.name}: {coin.interrupted} interrupted broadcasts wait for a person; see cryptoassets broadcasts"
+        f"{coin.name}: interrupted broadcasts wait for a person: {coin.interrupted}; see cryptoassets broadcasts"
         for coin in coins
         if coin.interrupted
     ]
     dead = [
-        f"event sink {sink.name}: {sink.dead} events were given up; see cryptoassets events"
+        f"event sink {sink.name}: events that were given up: {sink.dead}; see cryptoassets events"
         for sink in sinks
         if sink.dead
     ]
