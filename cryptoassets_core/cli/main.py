@@ -14,6 +14,7 @@ from cryptoassets_core.cli.config import config
 from cryptoassets_core.cli.errors import one_sentence
 from cryptoassets_core.cli.events import events
 from cryptoassets_core.cli.lists import accounts, addresses, transactions
+from cryptoassets_core.cli.newplugin import new_plugin
 from cryptoassets_core.cli.opening import COIN, CONFIG_FILE, JSON
 from cryptoassets_core.cli.plugins import plugins
 from cryptoassets_core.cli.sections import SectionedGroup
@@ -127,7 +128,18 @@ def import_wallet(
         )
 
 
-for command in (accounts, addresses, broadcasts, completion, config, events, plugins, transactions, withdrawals):
+for command in (
+    accounts,
+    addresses,
+    broadcasts,
+    completion,
+    config,
+    events,
+    new_plugin,
+    plugins,
+    transactions,
+    withdrawals,
+):
     cryptoassets.add_command(command)
 
 
