@@ -127,7 +127,7 @@ class _Sections:
         self._configurator.setup_coin(symbol, settings)
         coin = self._app.coins.get(symbol)
         yield Finding("ok", path, _described(coin))
-        if settings.network is None and "testnet" not in settings.model_fields_set:
+        if coin.network == "main" and settings.network is None and "testnet" not in settings.model_fields_set:
             yield Finding("warning", path, "no network is named, so it is the main one, with coins of value")
         if coin.backend is None:
             yield Finding("warning", path, "it has no backend: nothing comes in and nothing goes out")

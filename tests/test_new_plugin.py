@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,33 +19,33 @@ from cryptoassets_core.errors import ConfigurationError
 KINDS = {"coin": "vtc", "backend": "my-pay", "sink": "diary2"}
 
 
-def built_and_installed(distribution: Path, site: Path) -> Path:
-    """Build the wheel and lay it out as an installer does; returns the directory for the path."""
+def install(distribution: Path, site: Path) -> None:
+    """Build the wheel and lay it out as an installer does."""
     build = "import sys, hatchling.build; print(hatchling.build.build_wheel(sys.argv[1]))"
-    wheels = site.with_name("wheels")
+    wheels = distribution / "dist"
     wheels.mkdir()
     subprocess.run([sys.executable, "-c", build, str(wheels)], cwd=distribution, check=True, capture_output=True)
     (wheel,) = wheels.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    return site
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_generated_distribution_passes_its_own_tests_once_installed(kind: str, tmp_path: Path) -> None:
-    made = run("cryptoassets new-plugin", kind, KINDS[kind], "--directory", tmp_path)
+def test_generated_distributions_pass_their_own_tests_once_installed(tmp_path: Path) -> None:
+    made = run("cryptoassets new-plugin", "coin", KINDS["coin"], "--directory", tmp_path)
     assert made.returncode == 0, made.stderr
-    distribution = tmp_path / f"cryptoassets-{KINDS[kind]}"
-    assert str(distribution) in made.stdout
-    site = built_and_installed(distribution, tmp_path / "site")
-    environment = {**os.environ, "PYTHONPATH": str(site)}
+    assert str(tmp_path / "cryptoassets-vtc") in made.stdout
+    for kind in ("backend", "sink"):
+        newplugin.generate(kind, KINDS[kind], tmp_path)
+    site, distributions = tmp_path / "site", [tmp_path / f"cryptoassets-{name}" for name in KINDS.values()]
+    for distribution in distributions:
+        install(distribution, site)
 
     # Away from the sources: what is tested is what was installed.
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
     tested = subprocess.run(
-        [*command, "-c", str(distribution / "pyproject.toml"), str(distribution / "tests")],
+        [*command, "-c", str(distributions[0] / "pyproject.toml"), *(str(each / "tests") for each in distributions)],
         cwd=site,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
         check=False,
@@ -54,9 +55,11 @@ def test_generated_distribution_passes_its_own_tests_once_installed(kind: str, t
     assert "skipped" not in tested.stdout
 
     listed = run("cryptoassets plugins --json", PYTHONPATH=str(site))
-    (line,) = (line for line in listed.stdout.splitlines() if f'"cryptoassets-{KINDS[kind]}"' in line)
-    assert '"state": "active"' in line
-    assert '"version": "0.1.0"' in line
+    rows = {row["distribution"]: row for row in map(json.loads, listed.stdout.splitlines())}
+    for kind, name in KINDS.items():
+        row = rows[f"cryptoassets-{name}"]
+        assert (row["state"], row["version"]) == ("active", "0.1.0")
+        assert any(kind in brought and brought.endswith(f" {name}") for brought in row["brings"])
 
 
 @pytest.mark.parametrize(

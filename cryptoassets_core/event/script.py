@@ -41,7 +41,7 @@ class ScriptEventOptions(EventSinkOptions):
     """Which program is started."""
 
     #: The program and its arguments; a text is split at its spaces, and no shell sees it.
-    script: Annotated[list[str], BeforeValidator(_split), Field(min_length=1)]
+    script: Annotated[list[str], BeforeValidator(_split, json_schema_input_type=str | list[str]), Field(min_length=1)]
     #: Log what it writes to its streams, at INFO.
     log_output: bool = False
     #: It is killed after so long, with all that it started.
