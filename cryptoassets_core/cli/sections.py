@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 SECTIONS: Final = {
-    "Set up": ("config", "plugins", "init-db", "import-wallet", "completion"),
+    "Set up": ("config", "plugins", "new-plugin", "init-db", "import-wallet", "completion"),
     "The daemon": ("run", "status", "scan", "broadcasts", "events"),
     "The books": ("accounts", "addresses", "transactions", "withdrawals", "audit", "reconcile"),
 }
