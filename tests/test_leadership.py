@@ -17,6 +17,8 @@ import pytest
 from commands import daemon, eventually, run, simnet_config, write
 from kit import Till, open_till, processes
 
+from cryptoassets_core import lease
+from cryptoassets_core.clock import utc_now
 from cryptoassets_core.service import leadership as leadership_module
 from cryptoassets_core.service.leadership import BEAT_SECONDS, LAPSED_SECONDS, LEADING_SECONDS, Leadership
 from cryptoassets_core.utils.processes import is_gone, own_process
@@ -263,3 +265,14 @@ def test_second_daemon_waits_and_takes_over(tmp_path: Path) -> None:
             assert second.end() == 0
             with closing(sqlite3.connect(tmp_path / "books.sqlite")) as books:
                 assert books.execute("SELECT DISTINCT holder FROM cryptoassets_lease").fetchall() == [(None,)]
+
+
+def test_leader_that_renews_at_the_last_moment_keeps_the_lead(till: Till) -> None:
+    watch = Stopwatch()
+    first, second = make(till, watch), make(till, watch)
+    first.take_turns()
+    (seen,) = till.run(lambda session: lease.look(session, ["btc"]))
+    first.take_turns()
+    assert not till.run(lambda session: lease.take(session, seen, second.holder, now=utc_now()))
+    first.take_turns()
+    assert first.leads("btc")
