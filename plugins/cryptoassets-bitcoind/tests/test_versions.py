@@ -135,6 +135,7 @@ def test_replaced_deposit_is_told_where_the_mempool_can_be_known(daemon: Daemon,
 
 def test_mempool_that_is_still_loading_proves_nothing(daemon: Daemon, backend: BitcoindBackend) -> None:
     daemon.answers |= {"listunspent": [], "getmempoolentry": (-5, "Transaction not in mempool")}
+    daemon.answers["gettransaction"] = {"confirmations": 0, "txid": "1".rjust(64, "0"), "details": []}
     daemon.answers["getmempoolinfo"] = {"loaded": False}
     assert not any(each.forgotten for each in backend.list_since(None, depth=15).transactions)
 
