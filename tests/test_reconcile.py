@@ -195,7 +195,7 @@ def test_broadcast_that_the_backend_does_not_know(world: World) -> None:
 def test_broadcast_that_was_given_up_and_is_on_the_network(world: World) -> None:
     world.funded("2")
     world.withdraw(outside(1), "0.5")
-    world.broadcast(backend=fails("submit", BroadcastDeadError("it never confirms"))(world.backend))
+    world.broadcast(backend=fails("submit", BroadcastDeadError("it never confirms", depth=15))(world.backend))
     assert_explained(look(world), (Cause.DEAD_BROADCAST, broadcast_txid(world), str(-Decimal("0.5") - FEE)))
 
 
