@@ -13,8 +13,8 @@ import pytest
 
 from cryptoassets_core.builtin import PIPE_WALLETNOTIFY
 from cryptoassets_core.errors import ConfigurationError
-from cryptoassets_core.settings import validate
 from cryptoassets_core.testing.walletnotifysuite import Heard, txid
+from cryptoassets_core.validation import validate
 from cryptoassets_core.walletnotify.base import NEW_BLOCK, Notify
 from cryptoassets_core.walletnotify.pipe import PipeWalletNotifyHandler, PipeWalletNotifyOptions
 

@@ -78,7 +78,7 @@ class DiesOnPoison(Fifo):
         try:
             self.understand(line.decode())
         except (ValueError, RuntimeError):
-            os.write(self._fd, b"stop\n")
+            raise SystemExit from None  # which ends a thread in silence
 
 
 class LosesALine(Fifo):
@@ -196,7 +196,9 @@ class Way(Channel):
         return self._kind(self._path, notify)
 
     def tell(self, text: bytes) -> None:
-        with self._path.open("wb", buffering=0) as pipe:
+        # Read-write, for nobody may be there to read any more.
+        with os.fdopen(os.open(self._path, os.O_RDWR), "wb", buffering=0) as pipe:
+            os.set_blocking(pipe.fileno(), False)
             pipe.write(text + b"\n")
 
     def tell_block(self, block_hash: str) -> None:
