@@ -137,6 +137,7 @@ class Handler(BaseHTTPRequestHandler):
         """Open a websocket."""
         key = self.headers.get("Sec-WebSocket-Key")
         if key is None:
+            self.server.stand_in.note("elsewhere")
             self._send(404, _PAGE, "text/html")
             return
         if self.server.stand_in.refuses_websockets:
