@@ -13,12 +13,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from support.report import Goal, Measure, Section, Spread, add_options, show
 
 #: What an application imports to begin with.
 KERNEL = "cryptoassets_core.configure"
+
+#: Finds and loads the plugins, after the kernel is imported; prints how many, and the CPU seconds of it.
+_TIMED_DISCOVERY = (
+    f"import time, {KERNEL}; from cryptoassets_core.plugins import Plugins; began = time.process_time(); "
+    "found = Plugins().found; print(sum(one.state == 'active' for one in found), time.process_time() - began)"
+)
 
 _TIMED_IMPORT = f"import time; began = time.perf_counter(); import {KERNEL}; print(time.perf_counter() - began)"
 
@@ -102,9 +109,22 @@ def imports(environment: dict[str, str], scale: Scale) -> Section:
             Goal(most=0.5),
         )
     ]
+    measures += discovery(environment, scale)
     for name, share in sorted(shares.items(), key=lambda item: -item[1])[:8]:
         measures.append(Measure(f"  of that {name}", {"share": f"{share / total:.0%}"}))
     return Section(f"Import of {KERNEL} with compiled bytecode", measures)
+
+
+def discovery(environment: dict[str, str], scale: Scale) -> list[Measure]:
+    """Find and load the plugins, all of them and none but the kernel's own, in CPU seconds."""
+    names = [entry.name for entry in entry_points(group="cryptoassets")]
+    without = environment | {"CRYPTOASSETS_PLUGINS_DISABLED": ",".join(names)}
+    measures = []
+    for variables in (environment, without):
+        runs = [_python(["-c", _TIMED_DISCOVERY], variables).stdout.split() for _ in range(scale.imports)]
+        name = f"discovery, {runs[0][0]} plugins used"
+        measures.append(Measure(name, {"seconds": Spread.of(float(seconds) for _, seconds in runs)}, Goal(most=0.1)))
+    return measures
 
 
 def import_shares(environment: dict[str, str]) -> dict[str, float]:

@@ -19,6 +19,7 @@ RUNS = [
     pytest.param(
         "footprint.py", [], ["Import of cryptoassets_core.configure", "resident memory", "CPU"], id="footprint"
     ),
+    pytest.param("addresses.py", [], ["1,000 random and mutated texts", "btc main", "doge main"], id="addresses"),
     pytest.param(
         "chain.py",
         ["--simnet-only"],
@@ -68,7 +69,7 @@ RUNS = [
 
 @pytest.mark.parametrize(("script", "options", "measured"), RUNS)
 def test_benchmark_runs_and_prints_its_tables(script: str, options: list[str], measured: list[str]) -> None:
-    if script not in ("blockio.py", "footprint.py"):
+    if script not in ("addresses.py", "blockio.py", "footprint.py"):
         require("pgbench", "postgresql", path=server_path())
     if "--daemon-only" in options:
         require("litecoind", "litecoind")
