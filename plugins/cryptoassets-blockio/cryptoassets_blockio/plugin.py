@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from cryptoassets_blockio.cli import blockio_group
 from cryptoassets_core.backend.base import BackendType
 from cryptoassets_core.hookspecs import hookimpl
 from cryptoassets_core.walletnotify.base import WalletNotifyType
@@ -52,4 +51,6 @@ def cryptoassets_walletnotify_handlers() -> Iterable[WalletNotifyType]:
 @hookimpl
 def cryptoassets_cli_commands(group: click.Group) -> None:
     """Add ``cryptoassets blockio``."""
+    from cryptoassets_blockio.cli import blockio_group  # noqa: PLC0415 - every process loads plugins, few have commands
+
     group.add_command(blockio_group)

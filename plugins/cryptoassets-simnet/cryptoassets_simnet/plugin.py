@@ -10,7 +10,6 @@ from cryptoassets_core.backend.base import BackendType
 from cryptoassets_core.hookspecs import hookimpl
 from cryptoassets_core.walletnotify.base import WalletNotifyType
 from cryptoassets_simnet.backend import SimnetBackend, SimnetOptions
-from cryptoassets_simnet.cli import simnet_group
 from cryptoassets_simnet.walletnotify import SimnetNotifyHandler, SimnetNotifyOptions
 
 
@@ -29,4 +28,6 @@ def cryptoassets_walletnotify_handlers() -> Iterable[WalletNotifyType]:
 @hookimpl
 def cryptoassets_cli_commands(group: click.Group) -> None:
     """Add ``cryptoassets simnet``."""
+    from cryptoassets_simnet.cli import simnet_group  # noqa: PLC0415 - every process loads plugins, few have commands
+
     group.add_command(simnet_group)
