@@ -175,6 +175,11 @@ def test_function_that_fails_or_leaves_refuses_the_event(here: str, caplog: pyte
     assert "Traceback" in caplog.text
 
 
+def test_function_whose_parameters_nobody_knows_gets_name_and_data() -> None:
+    with pytest.raises(EventDeliveryError, match=r"builtins\.max failed to handle event evt_1 with TypeError"):
+        function("builtins.max").deliver(EVENT)
+
+
 @pytest.mark.parametrize("name", ["shop_events.nothing", "no_such_module.f", "remember", "shop_events.EVENT"])
 def test_function_that_is_not_there_is_told_at_the_start(name: str, here: str) -> None:
     with pytest.raises(ConfigurationError):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
+
+from cryptoassets_core.errors import EventDeliveryError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,16 @@ class Event:
     name: str
     #: JSON-ready; amounts are strings in fixed notation.
     data: Mapping[str, object]
+
+    def data_as_json(self) -> str:
+        """Write the data as a JSON object, in ASCII and on one line.
+
+        :raises EventDeliveryError: JSON cannot carry it; what is not a number is none in JSON either.
+        """
+        try:
+            return json.dumps(dict(self.data), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise EventDeliveryError(f"event {self.id} cannot be written as JSON: {error}") from None
 
 
 class EventSinkOptions(BaseModel):

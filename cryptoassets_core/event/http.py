@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Annotated, Final
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit, urlunsplit
 
@@ -109,11 +108,8 @@ class HTTPEventHandler(EventSink):
         )
 
     def deliver(self, event: Event) -> None:
-        try:
-            data = json.dumps(dict(event.data), allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise EventDeliveryError(f"event {event.id} cannot be written as JSON for {self._shown}: {error}") from None
-        status = self._post(event.id, {"event_name": event.name, "event_id": event.id, "data": data})
+        fields = {"event_name": event.name, "event_id": event.id, "data": event.data_as_json()}
+        status = self._post(event.id, fields)
         if 300 <= status < 400:
             raise EventDeliveryError(
                 f"{self._shown} answered event {event.id} with redirect {status}, which is not followed; "

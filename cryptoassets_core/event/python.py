@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import copy
+import inspect
+import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from cryptoassets_core.errors import EventDeliveryError
@@ -16,7 +18,8 @@ logger = logging.getLogger(__name__)
 class InProcessEventOptions(EventSinkOptions):
     """Which function is called."""
 
-    #: Dotted name of a function that takes the event's name and its data, a dict.
+    #: Dotted name of a function that takes the event's name and its data, a dict; and ``event_id``, if it has such a
+    #: parameter.
     callback: str
 
 
@@ -30,11 +33,14 @@ class InProcessEventHandler(EventSink):
         super().__init__(name, options)
         self._dotted_name = options.callback
         self._callback = load_function(options.callback)
+        self._takes_id = _has_parameter(self._callback, "event_id")
 
     def deliver(self, event: Event) -> None:
-        data: dict[str, Any] = copy.deepcopy(dict(event.data))
+        # A copy: what the function does with it is nobody else's business.
+        data: dict[str, Any] = json.loads(event.data_as_json())
+        named = {"event_id": event.id} if self._takes_id else {}
         try:
-            self._callback(event.name, data)
+            self._callback(event.name, data, **named)
         except (Exception, SystemExit) as error:
             # A sys.exit() in there would end the thread of this sink.
             logger.exception("%s failed to handle event %s", self._dotted_name, event.id)
@@ -42,3 +48,10 @@ class InProcessEventHandler(EventSink):
                 f"event sink {self.name}: {self._dotted_name} failed to handle event {event.id} with "
                 f"{type(error).__name__}; the log has the details"
             ) from error
+
+
+def _has_parameter(function: Callable[..., Any], name: str) -> bool:
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some functions written in C do not tell
+        return False

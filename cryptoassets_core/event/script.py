@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import selectors
@@ -66,7 +65,7 @@ class ScriptEventHandler(EventSink):
             **os.environ,
             "CRYPTOASSETS_EVENT_NAME": event.name,
             "CRYPTOASSETS_EVENT_ID": event.id,
-            "CRYPTOASSETS_EVENT_DATA": json.dumps(dict(event.data)),
+            "CRYPTOASSETS_EVENT_DATA": event.data_as_json(),
         }
         try:
             process = subprocess.Popen(

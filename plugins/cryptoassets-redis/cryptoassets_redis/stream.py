@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 import redis
@@ -54,10 +53,7 @@ class RedisEventSink(EventSink):
         self._add_once = self._redis.register_script(_ADD_ONCE)
 
     def deliver(self, event: Event) -> None:
-        try:
-            data = json.dumps(dict(event.data), allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise EventDeliveryError(f"event {event.id} cannot be written as JSON: {error}") from None
+        data = event.data_as_json()
         stream = self._options.stream
         try:
             self._add_once(
