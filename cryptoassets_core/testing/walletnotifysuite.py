@@ -102,6 +102,8 @@ class WalletNotifySuite(ConformanceSuite, defines_capabilities=True):
     can_tell_blocks = False
     #: It connects to something that may go away and come back.
     can_reconnect = False
+    #: It asks for a look at the chain when it starts, because what was told before is lost.
+    has_gap_at_start = False
     #: How long the suite waits for what never comes.
     patience_seconds = PATIENCE_SECONDS
 
@@ -115,6 +117,10 @@ class WalletNotifySuite(ConformanceSuite, defines_capabilities=True):
         """A handler that runs."""
         handler = channel.open(heard.take)
         handler.start()
+        if self.has_gap_at_start:
+            heard.wait_for(bool)
+            assert heard.hints == [NEW_BLOCK]
+            heard.hints.clear()
         yield handler
         handler.stop()
 

@@ -58,6 +58,7 @@ class BlockIoWebhookHandler(IncomingTransactionRunnable):
             app, options.ip, options.port, "block.io webhook", max_body_bytes=MAX_BODY_BYTES
         )
         self._reader = Reader("")
+        self._trouble = "it is not registered yet"
         self._client: BlockIoClient | None = None
         self._stopping = threading.Event()
         self._ready = threading.Event()
@@ -112,6 +113,10 @@ class BlockIoWebhookHandler(IncomingTransactionRunnable):
     def is_alive(self) -> bool:
         return self.server.is_alive() and self._thread is not None and self._thread.is_alive()
 
+    def problem(self) -> str | None:
+        """Say why the service does not post to us now."""
+        return None if self.ready else f"block.io does not post to our webhook: {self._trouble}"
+
     # --- What is posted -------------------------------------------------------------------------------------
 
     def _receive(self, _: str = "") -> Response:
@@ -136,10 +141,12 @@ class BlockIoWebhookHandler(IncomingTransactionRunnable):
             try:
                 self._register(client)
             except BackendError as error:
-                logger.warning("block.io's webhook is not registered, it is tried again: %s", self._without_url(error))
+                self._trouble = self._without_url(error)
+                logger.warning("block.io's webhook is not registered, it is tried again: %s", self._trouble)
                 self._stopping.wait(pause)
                 pause = min(pause * 2, LOOK_SECONDS)
             except Exception:
+                self._trouble = "unexpected trouble, see the log"
                 logger.exception("block.io's webhook met unexpected trouble; it is tried again")
                 self._stopping.wait(LOOK_SECONDS)
             else:
@@ -149,9 +156,12 @@ class BlockIoWebhookHandler(IncomingTransactionRunnable):
     def _register(self, client: BlockIoClient) -> None:
         """Have the service post to us; an earlier registration of the same URL is kept, so that nothing is missed."""
         ours = self._ours(client)
-        if not ours:
+        is_new, is_disabled = not ours, bool(ours) and ours[0].get("enabled") is False
+        if is_new or is_disabled:
+            self._ready.clear()
+        if is_new:
             client.call("create_notification", type="account", url=self._url)
-        elif ours[0].get("enabled") is False:
+        elif is_disabled:
             client.call("enable_notification", notification_id=ours[0].get("notification_id"))
         elif self.ready:
             return

@@ -64,6 +64,7 @@ class BlockIoWebsocketHandler(IncomingTransactionRunnable):
         self._thread: threading.Thread | None = None
         self._subscription: str | None = None
         self._reader = Reader("")
+        self._trouble = "it is not connected yet"
 
     def attach(self, backend: CoinBackend) -> None:
         """Take the account's key and network from the backend."""
@@ -111,6 +112,10 @@ class BlockIoWebsocketHandler(IncomingTransactionRunnable):
     def is_alive(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
+    def problem(self) -> str | None:
+        """Say why there is no connection now."""
+        return None if self.ready else f"block.io's websocket brings no notifications: {self._trouble}"
+
     def register_new_addresses(self) -> None:
         """Subscribe again, soon."""
         self._new_addresses.set()
@@ -122,10 +127,11 @@ class BlockIoWebsocketHandler(IncomingTransactionRunnable):
             try:
                 self._connect_and_listen()
             except (WebSocketException, OSError) as error:
-                # Its text may quote what was sent, and that is the key.
+                self._trouble = _reason(error)
                 if not self._stopping.is_set():
-                    logger.warning("block.io's websocket broke (%s); connecting again", type(error).__name__)
+                    logger.warning("block.io's websocket broke (%s); connecting again", self._trouble)
             except Exception:
+                self._trouble = "unexpected trouble, see the log"
                 logger.exception("block.io's websocket met unexpected trouble; connecting again")
             finally:
                 self._ready.clear()
@@ -180,6 +186,16 @@ class BlockIoWebsocketHandler(IncomingTransactionRunnable):
         except NotUnderstood as reason:
             logger.warning("a message of block.io's websocket is passed over: %s", reason)
             return
-        if txid is not None:
-            logger.debug("block.io's websocket tells of %s", txid)
+        if txid is None:
+            return
+        logger.debug("block.io's websocket tells of %s", txid)
+        try:
             self.notify(txid)
+        except Exception:
+            # To hang up would lose what is told until the next connection.
+            logger.exception("block.io's websocket: %s could not be passed on", txid)
+
+
+def _reason(error: Exception) -> str:
+    """Say what broke without the error's text, which may quote what was sent, and that is the key."""
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 
 class Peer:
-    """A client of the websocket, from its greeting to its end."""
+    """A client of the websocket, from its greeting to its end.
+
+    :ivar gone: set when it is told of nothing any more.
+    """
 
     def __init__(self, stand_in: StandIn, connection: socket.socket) -> None:
+        self.gone = threading.Event()
         self._stand_in = stand_in
         self._connection = connection
         self._sending = threading.Lock()
@@ -42,6 +46,7 @@ class Peer:
         finally:
             self._stand_in.peers.discard(self)
             self._stand_in.hooks.unsubscribe(self)
+            self.gone.set()
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message."""

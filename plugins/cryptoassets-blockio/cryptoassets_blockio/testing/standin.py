@@ -7,6 +7,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from decimal import Decimal
 from types import TracebackType
 from typing import Self
@@ -87,12 +88,13 @@ class StandIn:
             self.calls[method] += 1
 
     def drop_websockets(self) -> None:
-        """Close every websocket without a word."""
-        for peer in list(self.peers):
-            try:
+        """Close every websocket without a word, and forget it: who is told after this has connected again."""
+        peers = list(self.peers)
+        for peer in peers:
+            with suppress(OSError):
                 peer.drop()
-            except OSError:
-                continue
+        for peer in peers:
+            peer.gone.wait(10)
 
     def wait_for_end(self, connection: socket.socket) -> None:
         """Wait until the client gives up or the stand-in ends."""
