@@ -112,6 +112,7 @@ class Configurator:
                 testnet=settings.testnet,
                 network=self._network(symbol, settings),
                 confirmation_count=settings.confirmation_count,
+                min_deposit=settings.min_deposit,
                 max_withdrawals_per_broadcast=settings.max_withdrawals_per_broadcast,
             )
             if self.app.engine is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from decimal import Decimal
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -51,7 +52,8 @@ class CoinSettings(_Section):
     confirmation_count: int = Field(default=DEFAULT_CONFIRMATION_COUNT, ge=1)
     #: Confirmations after which a network transaction is no longer followed.
     max_confirmation_count: int = Field(default=DEFAULT_MAX_CONFIRMATION_COUNT, ge=1)
-
+    #: Whole coins that a deposit must have to be credited; None to credit all.
+    min_deposit: Decimal | None = Field(default=None, gt=0)
     #: Withdrawals that one network transaction pays at most.
     max_withdrawals_per_broadcast: int = Field(default=DEFAULT_MAX_WITHDRAWALS, ge=1, le=1000)
 

@@ -13,6 +13,7 @@ import pytest
 from chain.chain_world import FEE, Books, Observed, World, make_app, outside
 from commands import run, simnet_config, write
 from kit import PaperBackend, seen
+from sqlalchemy.orm import Session
 
 from cryptoassets_bitcoind.testing import RegtestNode
 from cryptoassets_btc import BITCOIN
@@ -22,6 +23,7 @@ from cryptoassets_core.errors import BackendUnavailableError, BroadcastDeadError
 from cryptoassets_core.testing.requirements import require
 from cryptoassets_core.tools.reconcile import reconcile
 from cryptoassets_core.tools.reconciliation import Cause, Reconciliation
+from cryptoassets_core.tools.walletimport import importable
 from cryptoassets_simnet import Simnet
 
 
@@ -288,6 +290,49 @@ def test_import_that_no_history_explains_is_told_with_all_of_it(world: World) ->
     assert found.unexplained == 0
 
 
+def test_too_small_deposits_are_nobodys_until_two_people_give_them_away(books_url: str, tmp_path: Path) -> None:
+    world = World(books_url, tmp_path, min_deposit="0.01")
+    for amount in ("0.002", "0.003"):
+        world.net.pay(world.address(), Decimal(amount))
+    world.step(3)
+    untouched = look(world)
+
+    def give(session: Session) -> None:
+        wallet = session.get_one(world.coin.account_model, world.account()).wallet
+        wallet.adjust_balance(
+            world.account(),
+            Decimal("0.003"),
+            direction="credit",
+            reason="they asked for it",
+            created_by="ann",
+            approved_by="ben",
+        )
+
+    world.run(give)
+    given = look(world)
+    assert [(each.balanced, each.accounts, each.below_minimum) for each in (untouched, given)] == [
+        (True, 0, Decimal("0.005")),
+        (True, Decimal("0.003"), Decimal("0.002")),
+    ]
+    assert importable(given) == 0
+
+    world.net.fund(Decimal(5))
+    world.net.mine(3)
+    world.updater.follow()
+    topped_up = look(world)
+    assert ([each.cause for each in topped_up.differences], importable(topped_up)) == ([Cause.TOP_UP], 5)
+    import_coins(world, "5")
+    imported = look(world)
+    assert (imported.balanced, imported.below_minimum) == (True, Decimal("0.002"))
+    stolen = pay_by_hand(world.backend, outside(1), "0.0005")  # less than what is left of the deposits
+    assert_explained(look(world), (Cause.UNKNOWN_PAYMENT, stolen, str(-Decimal("0.0005") - FEE)))
+
+    world.run(give)  # more than there is
+    beyond = look(world)
+    assert (beyond.import_differs, beyond.unexplained) == (True, 0)
+    world.close()
+
+
 # --- What no transaction explains, and what moves -----------------------------------------------------------
 
 
@@ -359,8 +404,8 @@ def test_command_names_what_differs_and_fails(config: Path, tmp_path: Path) -> N
     assert "Traceback" not in shown.stderr
     (difference,) = told["differences"]
     assert (difference["cause"], difference["txid"], difference["amount"]) == ("top-up", txid, "1.50000000")
-    sums = {told[name] for name in ("accounts", "queued", "prepared", "incoming", "immature", "fees_not_booked")}
-    assert sums == {"0.00000000"}
+    sums = ("accounts", "queued", "prepared", "incoming", "below_minimum", "immature", "fees_not_booked")
+    assert {told[name] for name in sums} == {"0.00000000"}
     assert (told["balanced"], told["difference"], told["unexplained"]) == (False, "1.50000000", "0.00000000")
 
 

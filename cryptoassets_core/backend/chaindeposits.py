@@ -6,15 +6,23 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 from sqlalchemy import BigInteger, select
 from sqlalchemy.orm import Session
 
+from cryptoassets_core.amounts import EXACT
 from cryptoassets_core.backend.base import Txid, WalletTransaction
 from cryptoassets_core.backend.chainrefusals import Refusal
 from cryptoassets_core.coin.registry import Coin
-from cryptoassets_core.event.events import NewEvent, deposit_disputed, deposit_replaced, deposit_reversed
+from cryptoassets_core.event.events import (
+    NewEvent,
+    deposit_disputed,
+    deposit_replaced,
+    deposit_reversed,
+    deposits_below_minimum,
+)
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
 from cryptoassets_core.ledger.rowset import rowset
@@ -49,15 +57,17 @@ def book_deposits(
     rows = _deposit_rows(session, books, transactions)
     alive = {id_: transaction for id_, transaction in transactions.items() if not transaction.is_dead}
     known = {row.id for row in rows}
-    missing = _missing_deposits(alive, received, owners, rows)
+    missing = _missing_deposits(coin, alive, received, owners, rows)
     if missing:
         record_deposits(session, books, missing)
         rows = _deposit_rows(session, books, transactions)
     standing = [row for row in rows if row.state != TransactionState.REVERSED]
+    too_small = {row.id: row for row in rows if row.state == TransactionState.BELOW_MINIMUM}
     due = [
         row
         for row in standing
         if row.credited_at is None
+        and row.id not in too_small
         and (transaction := alive.get(row.network_transaction_id)) is not None
         and transaction.confirmations >= coin.confirmations_needed(coinbase=transaction.coinbase)
     ]
@@ -72,12 +82,17 @@ def book_deposits(
             f"{reversal.amount:f}",
             reversal.id,
         )
-    booked = {row.id for row in rows} - known | credited | {row.id for row in dying}
+    booked = ({row.id for row in rows} - known | credited | {row.id for row in dying}) - too_small.keys()
     return Booked(
         {row.id: row.network_transaction_id for row in rows if row.id in booked},
         [
             *(_reversed(coin, reversal, transactions[reversal.network_transaction_id].txid) for reversal in reversals),
-            *(deposit_replaced(**_told(coin, row, transactions)) for row in dying if _is_replaced(row, transactions)),
+            *(
+                deposit_replaced(**_told(coin, row, transactions))
+                for row in dying
+                if row.id not in too_small and _is_replaced(row, transactions)
+            ),
+            *_below_minimum(coin, [row for id_, row in too_small.items() if id_ not in known]),
             *(
                 deposit_disputed(**_told(coin, row, transactions), reason=disputed[row.id])
                 for row in due
@@ -146,6 +161,15 @@ def _reversed(coin: Coin, reversal: Any, txid: Txid) -> NewEvent:
     )
 
 
+def _below_minimum(coin: Coin, rows: Sequence[Any]) -> list[NewEvent]:
+    """Tell of all of them at once: who sends thousands has nobody flooded."""
+    if not rows or coin.min_deposit is None:
+        return []
+    total = reduce(EXACT.add, (row.amount for row in rows))
+    logger.info("%s: %s deposits, together %s, are below min_deposit", coin.name, len(rows), f"{total:f}")
+    return [deposits_below_minimum(coin_name=coin.name, deposits=len(rows), amount=total, minimum=coin.min_deposit)]
+
+
 def _deposit_rows(session: Session, books: Books, network_transaction_ids: Iterable[int]) -> Sequence[Any]:
     transaction = books.transaction
     wanted = rowset(session, "carriers", {"id": BigInteger}, [(id_,) for id_ in network_transaction_ids])
@@ -166,6 +190,7 @@ def _deposit_rows(session: Session, books: Books, network_transaction_ids: Itera
 
 
 def _missing_deposits(
+    coin: Coin,
     alive: Mapping[int, WalletTransaction],
     received: Mapping[Txid, Mapping[int, Decimal]],
     owners: Mapping[str, Any],
@@ -187,6 +212,7 @@ def _missing_deposits(
                         wallet_id=owner.wallet_id,
                         amount=amount,
                         answers_id=None if row is None else row.id,
+                        below_minimum=coin.is_below_minimum(amount),
                     )
                 )
     return missing

@@ -21,7 +21,10 @@ logger = logging.getLogger(__name__)
 def transaction_updates(
     session: Session, coin: Coin, network_transaction_ids: Sequence[int]
 ) -> list[tuple[int, NewEvent]]:
-    """Describe every deposit and withdrawal of network transactions as they are now, as (id, event)."""
+    """Describe deposits and withdrawals of network transactions as they are now, as (id, event).
+
+    Deposits below the minimum are not told one by one: anybody can send them by the thousand.
+    """
     if not network_transaction_ids:
         return []
     books = coin.wallet_model.books()
@@ -45,7 +48,10 @@ def transaction_updates(
         .join(wanted, transaction.c.network_transaction_id == wanted.c.id)
         .join(network, network.c.id == transaction.c.network_transaction_id)
         .join(books.address, books.address.c.id == transaction.c.address_id)
-        .where(transaction.c.kind.in_([TransactionKind.DEPOSIT, TransactionKind.WITHDRAWAL]))
+        .where(
+            transaction.c.kind.in_([TransactionKind.DEPOSIT, TransactionKind.WITHDRAWAL]),
+            transaction.c.state != TransactionState.BELOW_MINIMUM,
+        )
         .order_by(transaction.c.id)
     )
     return [(row.id, _txupdate(coin, row)) for row in rows]

@@ -136,6 +136,7 @@ def _sums(found: Reconciliation) -> list[tuple[str, Decimal]]:
         ("withdrawals queued", found.queued),
         ("withdrawals signed, not on the network", found.prepared),
         ("deposits not credited yet", found.incoming),
+        ("deposits below the minimum, nobody's", found.below_minimum),
         ("block rewards not mature", -found.immature),
         ("fees not booked yet", -found.fees_not_booked),
         ("the backend must hold", found.expected),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.coin.description import AddressRules, CoinDescription, Network
 from cryptoassets_core.coin.redact import shown
 from cryptoassets_core.coin.uri import PaymentRequest, build_uri, parse_uri
 from cryptoassets_core.coin.validate import AddressValidator, canonical_address
-from cryptoassets_core.errors import BadAddress, ConfigurationError
+from cryptoassets_core.errors import BadAddress, ConfigurationError, InvalidAmountError
 from cryptoassets_core.loading import load_class
 from cryptoassets_core.models import (
     GenericAccount,
@@ -92,6 +93,7 @@ class Coin:
     :ivar network: which of the coin's networks is used.
     :ivar confirmation_count: confirmations before a deposit is credited.
     :ivar max_confirmation_count: confirmations after which a network transaction is no longer followed.
+    :ivar min_deposit: whole coins that a deposit must have to be credited, None to credit all.
     :ivar max_withdrawals_per_broadcast: withdrawals that one network transaction pays at most.
     """
 
@@ -105,10 +107,11 @@ class Coin:
         network: Network | None = None,
         confirmation_count: int = DEFAULT_CONFIRMATION_COUNT,
         max_withdrawals_per_broadcast: int = DEFAULT_MAX_WITHDRAWALS,
+        min_deposit: Decimal | None = None,
     ) -> None:
         """
         :param testnet: short for ``network="test"``.
-        :raises ConfigurationError: the coin has no such network.
+        :raises ConfigurationError: the coin has no such network, or no amount like ``min_deposit``.
         """
         self.coin_description = coin_description
         self.name = coin_description.coin_name
@@ -121,6 +124,10 @@ class Coin:
             raise ConfigurationError(
                 f"{self.name} has no network {self.network!r}; it has: {', '.join(sorted(self.description.networks))}"
             )
+        try:
+            self.min_deposit = None if min_deposit is None else check_amount(min_deposit, self.description.decimals)
+        except InvalidAmountError as error:
+            raise ConfigurationError(f"min_deposit: {error}") from None
 
     def __repr__(self) -> str:
         return f"<Coin {self.name} {self.network}>"
@@ -168,6 +175,10 @@ class Coin:
     def confirmations_needed(self, *, coinbase: bool) -> int:
         """Return the confirmations before a deposit is credited; a block reward has to be mature besides."""
         return max(self.confirmation_count, self.description.coinbase_maturity if coinbase else 0)
+
+    def is_below_minimum(self, amount: Decimal) -> bool:
+        """Tell whether a deposit of so many whole coins is too small to be credited."""
+        return self.min_deposit is not None and amount < self.min_deposit
 
     def canonical_address(self, address: str) -> str:
         """Return the one form in which an address is stored.

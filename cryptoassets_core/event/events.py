@@ -191,6 +191,23 @@ def deposit_refused(
     )
 
 
+def deposits_below_minimum(*, coin_name: str, deposits: int, amount: Decimal, minimum: Decimal) -> NewEvent:
+    """Deposits were seen that are too small to be credited; told once for all that were entered together.
+
+    :param deposits: how many.
+    :param amount: what they add up to, whole coins.
+    :param minimum: what each would have to have, whole coins.
+    """
+    return _event(
+        "deposits_below_minimum",
+        f"{coin_name}:chain",
+        coin_name=coin_name,
+        deposits=deposits,
+        amount=amount,
+        minimum=minimum,
+    )
+
+
 def reorganisation(*, coin_name: str, depth: int, block: str, network_transactions: int) -> NewEvent:
     """Blocks that were followed left the chain, as far as they had transactions of ours.
 

@@ -35,17 +35,19 @@ class SeenDeposit:
     amount: Decimal
     #: The reversed deposit that has come back, if it is one.
     answers_id: int | None = None
+    #: It is too small to be credited, by the coin's ``min_deposit``.
+    below_minimum: bool = False
 
 
 def record_deposits(session: Session, books: Books, seen: Sequence[SeenDeposit]) -> None:
-    """Write deposits that are not credited yet; those that are known already are passed over."""
+    """Write deposits, none of them credited yet; those that are known already are passed over."""
     insert_missing(
         session,
         books.transaction,
         [
             {
                 "kind": TransactionKind.DEPOSIT,
-                "state": TransactionState.INCOMING,
+                "state": TransactionState.BELOW_MINIMUM if deposit.below_minimum else TransactionState.INCOMING,
                 "amount": deposit.amount,
                 "wallet_id": deposit.wallet_id,
                 "receiving_account_id": deposit.account_id,
@@ -70,7 +72,7 @@ class Credited:
 
 
 def credit_deposits(session: Session, books: Books, transaction_ids: Sequence[int]) -> Credited:
-    """Credit deposits to their accounts, once: those that are credited already are passed over."""
+    """Credit deposits to their accounts, once: those that are credited already, or never are, are passed over."""
     if not transaction_ids:
         return Credited()
     transaction, address = books.transaction, books.address
@@ -87,7 +89,7 @@ def credit_deposits(session: Session, books: Books, transaction_ids: Sequence[in
         .join(address, transaction.c.address_id == address.c.id)
         .where(
             transaction.c.kind == TransactionKind.DEPOSIT,
-            transaction.c.state != TransactionState.REVERSED,
+            transaction.c.state.in_([TransactionState.INCOMING, TransactionState.PROCESSED]),
             transaction.c.credited_at.is_(None),
         )
         .order_by(transaction.c.id)

@@ -43,6 +43,8 @@ class TransactionState(StrEnum):
     FAILED = "failed"
     #: Deposit: seen; credited once ``credited_at`` is set.
     INCOMING = "incoming"
+    #: Deposit: smaller than the coin's ``min_deposit`` when it was seen, and never credited.
+    BELOW_MINIMUM = "below_minimum"
     #: Deposit: the network took it back.
     REVERSED = "reversed"
     #: Acknowledged by the application; changes nothing in crediting or in following confirmations.

@@ -83,7 +83,10 @@ class GenericAddress(HasId, HasTimes, CoinModel):
         return query.filter(transaction.address_id == self.id, transaction.kind.in_(wanted))
 
     def get_balance_by_confirmations(self, confirmations: int = 0, include_internal: bool = True) -> Decimal:
-        """Return the whole coins of all time that arrived with at least so many confirmations."""
+        """Return the whole coins of all time that arrived with at least so many confirmations.
+
+        Deposits that are too small to be credited do not count.
+        """
         transaction, network = self.sibling("transaction"), self.sibling("network_transaction")
         deep_enough = network.confirmations >= max(confirmations, 0)
         query = (
@@ -91,7 +94,7 @@ class GenericAddress(HasId, HasTimes, CoinModel):
             .outerjoin(network, transaction.network_transaction_id == network.id)
             .where(
                 transaction.address_id == self.id,
-                transaction.state != TransactionState.REVERSED,
+                transaction.state.not_in([TransactionState.REVERSED, TransactionState.BELOW_MINIMUM]),
                 or_(
                     (transaction.kind == TransactionKind.DEPOSIT) & deep_enough,
                     (transaction.kind == TransactionKind.INTERNAL) & include_internal,

@@ -38,6 +38,7 @@ _FORWARD: dict[State, tuple[State, ...]] = {
     State.BROADCASTED: (State.PROCESSED,),
     State.INCOMING: (State.PROCESSED, State.REVERSED),
     State.PROCESSED: (State.REVERSED,),
+    State.BELOW_MINIMUM: (State.REVERSED,),
 }
 
 #: The one way back: a withdrawal leaves a network transaction that died for good, and is queued again.

@@ -46,7 +46,7 @@ class GenericTransaction(HasId, CoinModel):
     state: Mapped[TransactionState] = mapped_column(enum_column_type(TransactionState, constraint=False))
     #: When it became known here.
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now)
-    #: When the receiving account got it; None while a deposit is unconfirmed.
+    #: When the receiving account got it; None while a deposit is unconfirmed, or too small.
     credited_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     #: Withdrawal: when it was broadcast. Deposit: when the application acknowledged it.
     processed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -182,6 +182,7 @@ class GenericTransaction(HasId, CoinModel):
             cls.kind == TransactionKind.DEPOSIT,
             cls.credited_at.is_(None),
             cls.state != TransactionState.REVERSED,
+            cls.state != TransactionState.BELOW_MINIMUM,
         )
 
     @property
@@ -216,7 +217,10 @@ _OWNERS = {"wallet_id": "wallet", "sending_account_id": "account", "receiving_ac
 
 _ANSWERED = f"kind IN ('{TransactionKind.REFUND}', '{TransactionKind.REVERSAL}')"
 _QUEUED = f"state = '{TransactionState.PENDING}' AND network_transaction_id IS NULL"
-_UNCREDITED = f"kind = '{TransactionKind.DEPOSIT}' AND credited_at IS NULL AND state <> '{TransactionState.REVERSED}'"
+_UNCREDITED = (
+    f"kind = '{TransactionKind.DEPOSIT}' AND credited_at IS NULL"
+    f" AND state <> '{TransactionState.REVERSED}' AND state <> '{TransactionState.BELOW_MINIMUM}'"
+)
 
 
 def _partial_index(name: str, columns: list[str], condition: str, *, unique: bool = False) -> Index:

@@ -323,6 +323,7 @@ class GenericWallet(WalletDirectory):
             account_id=owner.account.id,
             wallet_id=self._id(),
             amount=amount,
+            below_minimum=self.configured_coin().is_below_minimum(amount),
         )
         record_deposits(session, books, [seen])
         deposit = session.scalars(

@@ -180,13 +180,14 @@ def _rules(coin: Coin) -> Iterator[tuple[str, str, Select[Any]]]:
     )
     yield (
         "credit",
-        "its credit and its entry do not go together",
+        "its credit, its entry and its state do not go together",
         rows(
             row.c.receiving_account_id.is_not(None),
             or_(
                 and_(row.c.credited_at.is_not(None), row.c.receiving_entry.is_(None)),
                 and_(row.c.credited_at.is_(None), row.c.receiving_entry.is_not(None)),
                 and_(row.c.credited_at.is_(None), row.c.kind != kind.DEPOSIT),
+                and_(row.c.credited_at.is_not(None), row.c.state == state.BELOW_MINIMUM),
             ),
         ),
     )
@@ -288,7 +289,12 @@ def _rules(coin: Coin) -> Iterator[tuple[str, str, Select[Any]]]:
 #: What a movement of each kind can come to; the kinds that are final at once have one state, of the same name.
 _STATES: dict[TransactionKind, list[TransactionState]] = {
     **{kind: [TransactionState(kind.value)] for kind in TransactionKind if kind.value in list(TransactionState)},
-    TransactionKind.DEPOSIT: [TransactionState.INCOMING, TransactionState.PROCESSED, TransactionState.REVERSED],
+    TransactionKind.DEPOSIT: [
+        TransactionState.INCOMING,
+        TransactionState.PROCESSED,
+        TransactionState.BELOW_MINIMUM,
+        TransactionState.REVERSED,
+    ],
     TransactionKind.WITHDRAWAL: [
         TransactionState.PENDING,
         TransactionState.BROADCASTED,

@@ -117,8 +117,9 @@ class _Comparison:
         books = self._books
         # From the oldest on: a top-up that was imported is settled, and what came after it is not.
         passing = sorted(self._passing, key=lambda each: -each.confirmations)
-        covered = _covered(passing, books.imported)
-        told = passing if covered is None else passing[covered:]
+        settled = _settled(passing, books.imported, books.below_minimum)
+        told = passing if settled is None else passing[settled.passing :]
+        given = _NOTHING if settled is None else settled.given
         signed = sum((each.pending for each in books.broadcasts.values()), _NOTHING)
         return Reconciliation(
             coin=self._coin.name,
@@ -126,13 +127,14 @@ class _Comparison:
             queued=books.pending - signed,
             prepared=signed - self._left,
             incoming=books.incoming,
+            below_minimum=books.below_minimum - given,
             immature=self._immature,
             fees_not_booked=self._fees_not_booked,
             balance=balance,
             imported=books.imported,
             passed=self._zero + _total(passing),
-            not_imported=_total(each for each in passing if each.settled) - books.imported,
-            import_differs=covered is None,
+            not_imported=_total(each for each in passing if each.settled) - (books.imported - given),
+            import_differs=settled is None,
             differences=[*self._differences, *(each.difference for each in told)],
             moved=moved,
         )
@@ -190,14 +192,28 @@ class _Comparison:
         self._differences.append(Difference(cause, txid, amount, message))
 
 
-def _covered(passing: Sequence[Passing], imported: Decimal) -> int | None:
-    """Return how many of the oldest add up to what was imported, as many as possible; None if they never do."""
-    total, covered = _NOTHING, None
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What imports and adjustments were for."""
+
+    #: How many network transactions past the accounts, from the oldest on.
+    passing: int
+    #: What was given to accounts of the deposits that are too small to be credited.
+    given: Decimal
+
+
+def _settled(passing: Sequence[Passing], imported: Decimal, below_minimum: Decimal) -> _Settled | None:
+    """Tell what was imported for: as little as possible of too small deposits, and as many others as possible.
+
+    :returns: None if no such sum is what was imported.
+    """
+    total, found = _NOTHING, None
     for count, amount in enumerate([_NOTHING, *(each.difference.amount for each in passing)]):
         total += amount
-        if total == imported:
-            covered = count
-    return covered
+        given = imported - total
+        if 0 <= given <= below_minimum and (found is None or given <= found.given):
+            found = _Settled(count, given)
+    return found
 
 
 def _total(passing: Iterable[Passing]) -> Decimal:

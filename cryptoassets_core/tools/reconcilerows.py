@@ -52,6 +52,8 @@ class BooksView:
     pending: Decimal
     #: Deposits that wait for confirmations.
     incoming: Decimal
+    #: Deposits that are too small to be credited.
+    below_minimum: Decimal
     #: Imports and adjustments of all time: what came into the books past the network, less what went.
     imported: Decimal
     #: Deposits that stand, credited or not, by txid and address.
@@ -75,6 +77,9 @@ def read_books(session: Session, coin: Coin) -> BooksView:
         ),
         incoming=read_total(
             session, select_total(row.c.amount).where(coin.transaction_model.is_uncredited_deposit()), decimals
+        ),
+        below_minimum=read_total(
+            session, select_total(row.c.amount).where(row.c.state == TransactionState.BELOW_MINIMUM), decimals
         ),
         imported=read_total(session, beside_the_network.where(row.c.receiving_account_id.is_not(None)), decimals)
         - read_total(session, beside_the_network.where(row.c.sending_account_id.is_not(None)), decimals),

@@ -80,6 +80,8 @@ class Reconciliation:
     prepared: Decimal
     #: Deposits that wait for confirmations.
     incoming: Decimal
+    #: Deposits too small to be credited: the backend's, and nobody's in the books. Less what an adjustment gave away.
+    below_minimum: Decimal
     #: Block rewards among the deposits that the backend does not count before they are mature.
     immature: Decimal
     #: Fees of broadcasts that are on the network and not settled in the books yet.
@@ -101,7 +103,8 @@ class Reconciliation:
     @property
     def expected(self) -> Decimal:
         """What the backend must hold."""
-        return self.accounts + self.queued + self.prepared + self.incoming - self.immature - self.fees_not_booked
+        owed = self.accounts + self.queued + self.prepared + self.incoming
+        return owed + self.below_minimum - self.immature - self.fees_not_booked
 
     @property
     def difference(self) -> Decimal:

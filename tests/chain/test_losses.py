@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -12,13 +13,18 @@ import pytest
 from chain_world import Observed, World, outside
 from commands import eventually
 from kit import txid as made_up
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import BlockHash, ReceivedOutput, WalletTransaction
 from cryptoassets_core.backend.transactionupdater import TransactionUpdater
+from cryptoassets_core.errors import LedgerError
+from cryptoassets_core.ledger.deposit import credit_deposits
 from cryptoassets_core.service import notifyqueue
 from cryptoassets_core.service.coinworker import CoinWorker
 from cryptoassets_core.service.notifyqueue import BATCH, CAPACITY, NotifyQueue
+from cryptoassets_core.tools.reconcile import reconcile
 
 #: The least that the network relays to an old kind of address, whole coins.
 DUST = Decimal("0.00000546")
@@ -32,10 +38,14 @@ def bulk_addresses(world: World, account: int, numbers: range) -> list[str]:
     return made
 
 
-def told_of(world: World, transactions: Sequence[WalletTransaction]) -> TransactionUpdater:
-    """Return an updater whose node has these transactions, as deep in the chain as they say."""
+def told_of(
+    world: World, transactions: Sequence[WalletTransaction], *, balance: Decimal | None = None
+) -> TransactionUpdater:
+    """Return an updater whose node has these transactions, as deep in the chain as they say, and these coins."""
 
     def tell(name: str, answer: Any) -> Any:
+        if name == "get_backend_balance":
+            return balance
         return replace(answer, transactions=transactions) if name == "list_since" else answer
 
     return TransactionUpdater(world.app.conflict_resolver, Observed(world.backend, after=tell), world.coin)  # type: ignore[arg-type]
@@ -111,6 +121,126 @@ def test_f12_thousands_of_dust_deposits_hold_nobody_up(world: World) -> None:
     assert (world.balance(attacked), world.balance(other)) == (5000 * DUST, 1)
     assert len(statements) <= 12 * 6  # at most 12 for each 1000 deposits
     world.check()
+
+
+def test_f12_dust_below_the_minimum_is_recorded_told_once_and_never_credited(
+    make_world: Callable[..., World],
+) -> None:
+    """Thousands are one event a chunk and a line of reconcile; nothing that runs again and again gets longer."""
+    world = make_world(min_deposit="0.00001")
+    attacked, other = world.account("attacked"), world.account("other")
+    target, good = world.address(attacked), world.address(other)
+
+    def at(confirmations: int) -> TransactionUpdater:
+        dust = [in_block(number, confirmations, ReceivedOutput(target, DUST, 0)) for number in range(5000)]
+        paid = in_block(5000, confirmations, ReceivedOutput(good, Decimal(1), 0))
+        return told_of(world, [*dust, paid], balance=1 + 5000 * DUST)
+
+    told = []
+    for confirmations in (0, 3, 4):
+        updater = at(confirmations)
+        with world.counting_statements() as statements:
+            told.append(updater.follow())
+        assert len(statements) <= 12 * 6
+    assert told == [3, 1, 1]  # two chunks of dust, and the good one each time
+    assert [(each["deposits"], each["amount"]) for each in world.events("deposits_below_minimum")] == [
+        (2500, f"{2500 * DUST:f}")
+    ] * 2
+    assert {each["account"] for each in world.events("txupdate")} == {other}
+    assert (world.balance(attacked), world.balance(other)) == (0, 1)
+    assert Counter((row.state, row.credited_at is None) for row in world.rows()) == {
+        ("below_minimum", True): 5000,
+        ("incoming", False): 1,
+    }
+    (index,) = [each for each in world.tables.transaction.indexes if str(each.name).endswith("_uncredited")]
+    for condition in (
+        world.coin.transaction_model.is_uncredited_deposit(),
+        index.dialect_options["postgresql"]["where"],
+        index.dialect_options["sqlite"]["where"],
+    ):
+        waiting = select(func.count(world.tables.transaction.c.id)).where(condition)
+        assert world.run(lambda session, query=waiting: session.scalar(query)) == 0
+    with world.app.open_readonly_session() as session:
+        found = reconcile(session, world.coin, updater.backend)
+    assert (found.balanced, found.accounts, found.below_minimum) == (True, 1, 5000 * DUST)
+    world.check()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "state", "balance"),
+    [
+        (["0.001"], "incoming", "0.001"),
+        (["0.00099999"], "below_minimum", "0"),
+        (["0.0005", "0.0005"], "incoming", "0.001"),
+        (["0.0005", "0.00049999"], "below_minimum", "0"),
+    ],
+)
+def test_f12_minimum_itself_is_credited_and_outputs_to_one_address_count_together(
+    make_world: Callable[..., World], outputs: list[str], state: str, balance: str
+) -> None:
+    world = make_world(min_deposit="0.001")
+    to = world.address()
+    received = [ReceivedOutput(to, Decimal(each), vout) for vout, each in enumerate(outputs)]
+    told_of(world, [in_block(1, 3, *received)]).follow()
+    assert [(row.state, world.balance()) for row in world.rows()] == [(state, Decimal(balance))]
+    world.check()
+
+
+def test_f12_small_deposit_that_goes_and_comes_back_moves_nothing(make_world: Callable[..., World]) -> None:
+    world = make_world(min_deposit="0.01")
+    txid = world.net.pay(world.address(), Decimal("0.001"))
+    world.step(4)
+    stolen = world.net.double_spend(txid)
+    world.step(2)
+    assert [row.state for row in world.rows()] == ["reversed"]
+    world.net.reorg(7, drop=[stolen.rival])
+    world.step(4)
+    gone, back = world.rows()
+    assert [gone.state, back.state, back.answers_id] == ["reversed", "below_minimum", gone.id]
+    assert (world.balance(), world.events("txupdate"), world.events("deposit_reversed")) == (0, [], [])
+    assert len(world.events("deposits_below_minimum")) == 2
+    world.check()
+
+
+def test_f12_changed_minimum_leaves_what_is_recorded(make_world: Callable[..., World]) -> None:
+    world = make_world(min_deposit="0.01")
+    world.net.pay(world.address(), Decimal("0.001"))
+    world.step(1)
+    lower = world.reopened()
+    lower.net.pay(lower.address(), Decimal("0.002"))
+    lower.step(1)
+    higher = world.reopened(min_deposit="0.1")
+    higher.step(4)
+    lower.updater.rescan()
+    assert [(row.amount, row.state) for row in world.rows()] == [
+        (Decimal("0.001"), "below_minimum"),
+        (Decimal("0.002"), "incoming"),
+    ]
+    assert world.balance() == Decimal("0.002")
+    world.check()
+
+
+def test_f12_no_way_credits_what_is_below_the_minimum(make_world: Callable[..., World]) -> None:
+    """Not the ledger's own function, an application's acknowledgement or a backend of its own; nor the database."""
+    world = make_world(min_deposit="0.01")
+    to, unpaid = world.address(), world.address()
+    world.net.pay(to, Decimal("0.001"))
+    world.step(3)
+    (row,) = world.rows()
+    assert not world.run(lambda session: credit_deposits(session, world.tables, [row.id])).ids
+    with pytest.raises(LedgerError, match="nothing to acknowledge"):
+        world.acknowledge(row.id)
+
+    def book(session: Session) -> bool:
+        carrier = session.get_one(world.coin.network_transaction_model, row.network_transaction_id)
+        wallet = session.get_one(world.coin.wallet_model, row.wallet_id)
+        return any(wallet.deposit(carrier, address, Decimal("0.001"))[2] for address in (to, unpaid))
+
+    assert not world.run(book)
+    table = world.tables.transaction
+    with pytest.raises(DBAPIError, match="is a journal"):
+        world.run(lambda session: session.execute(update(table).values(state="incoming")))
+    assert ([each.state for each in world.rows()], world.balance()) == (["below_minimum"] * 2, 0)
 
 
 # --- F17: one txid in two blocks -----------------------------------------------------------------------------------

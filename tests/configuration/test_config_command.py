@@ -46,15 +46,17 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     config["coins"]["btc"]["backend"]["pth"] = SECRET
     config["coins"]["bitcoin"] = {}
     config["coins"]["ltc"] = {"confirmation_count": 0}
+    config["coins"]["doge"] = {"min_deposit": 0}
     config["events"]["other"] = {"name": "smoke"}
     errors = levels(list(check(config)), "error")
-    assert len(errors) == 6
+    assert len(errors) == 7
     for words in (
         "service.pol_period: unknown option; did you mean 'poll_period'?",
         "databse: unknown option; did you mean 'database'?",
         "coins.btc.backend.pth: unknown option; did you mean 'path'?",
         "coins.bitcoin: no installed plugin brings the coin 'bitcoin'",
         "coins.ltc.confirmation_count: this must be greater than or equal to 1",
+        "coins.doge.min_deposit: this must be greater than 0",
         "events.other: no installed plugin brings the event sink 'smoke'",
     ):
         assert any(error.startswith(words) for error in errors), words

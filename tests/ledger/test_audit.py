@@ -83,6 +83,12 @@ PLANTED = {
         "btc_transaction",
         3,
     ),
+    "a credit of what is too small": (
+        "UPDATE btc_transaction SET state = 'below_minimum' WHERE id = 3",
+        "credit",
+        "btc_transaction",
+        3,
+    ),
     "an import that was never credited": (
         "UPDATE btc_transaction SET credited_at = NULL, receiving_entry = NULL WHERE id = 1",
         "credit",

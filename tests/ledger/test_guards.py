@@ -19,6 +19,7 @@ FORWARD = {
     "broadcasted": {"processed"},
     "incoming": {"processed", "reversed"},
     "processed": {"reversed"},
+    "below_minimum": {"reversed"},
 }
 
 FIXED = [

@@ -77,6 +77,16 @@ def test_deposits_story_is_told_on_one_page(service: Service, client: FlaskClien
     assert "txupdate" in told
 
 
+def test_story_of_a_too_small_deposit_says_why_it_is_not_credited(service: Service, client: FlaskClient) -> None:
+    service.app.coins.get("btc").min_deposit = Decimal(2)
+    ids = fill_shop(service)
+    told = words(html.unescape(client.get(f"/transactions/btc/{ids['deposit']}").text))
+    assert "below_minimum" in told
+    assert "it was below the coin's min_deposit" in told
+    assert "are needed" not in told
+    assert "below_minimum" in client.get("/transactions?state=below_minimum").text
+
+
 def test_withdrawals_story_tells_reservation_refund_and_that_it_waits(service: Service, client: FlaskClient) -> None:
     ids = fill_shop(service)
     waiting = words(client.get(f"/transactions/btc/{ids['withdrawal']}").text)

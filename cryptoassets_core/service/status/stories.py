@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.app import CryptoAssetsApp
 from cryptoassets_core.coin.registry import Coin
-from cryptoassets_core.ledger.states import NetworkTransactionType, TransactionKind
+from cryptoassets_core.ledger.states import NetworkTransactionType, TransactionKind, TransactionState
 from cryptoassets_core.service.status import tables
 from cryptoassets_core.service.status.asked import asked_coin, asked_slice, pager
 from cryptoassets_core.service.status.cells import Cell, Table, amount, badge, hash_, number, text, time
@@ -168,6 +168,8 @@ def _steps(
         steps = [Step("Seen on the network", row.created_at, hash_(row.txid))]
     else:
         return [Step("Booked", row.created_at, text(row.label))]
+    if row.state is TransactionState.BELOW_MINIMUM:
+        return [*steps, Step("Not credited", None, Cell("it was below the coin's min_deposit"), ill=True)]
     needed = coin.confirmations_needed(coinbase=network.coinbase) if network else coin.confirmation_count
     seen = row.confirmations if row.txid is not None and row.confirmations is not None else 0
     conflict = row.txid is not None and seen < 0 and network is not None and network.closed_at is not None

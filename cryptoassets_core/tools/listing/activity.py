@@ -59,7 +59,10 @@ class History:
 
 
 def read_history(session: Session, coin: Coin, *, now: datetime) -> History:
-    """Add up deposits and withdrawals of the newest transactions; what was taken back or given up does not count."""
+    """Add up deposits and withdrawals of the newest transactions.
+
+    What was taken back, given up or is too small to be credited does not count.
+    """
     transaction = coin.wallet_model.books().transaction
     newest = session.scalar(select(func.max(transaction.c.id))) or 0
     edge = newest - WINDOW
@@ -80,7 +83,12 @@ def read_history(session: Session, coin: Coin, *, now: datetime) -> History:
             transaction.c.id > edge,
             transaction.c.kind.in_([TransactionKind.DEPOSIT, TransactionKind.WITHDRAWAL]),
             transaction.c.state.not_in(
-                [TransactionState.REVERSED, TransactionState.CANCELLED, TransactionState.FAILED]
+                [
+                    TransactionState.REVERSED,
+                    TransactionState.BELOW_MINIMUM,
+                    TransactionState.CANCELLED,
+                    TransactionState.FAILED,
+                ]
             ),
         )
         .group_by(place, transaction.c.kind)
