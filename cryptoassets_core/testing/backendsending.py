@@ -23,7 +23,7 @@ from cryptoassets_core.errors import (
     OutcomeUnknownError,
     RecipientRejectedError,
 )
-from cryptoassets_core.testing.backendreceiving import HASH, odd, paid, seen
+from cryptoassets_core.testing.backendreceiving import HASH, listed, odd, paid, seen
 from cryptoassets_core.testing.backendworld import BackendWorld
 from cryptoassets_core.testing.suite import ConformanceSuite, needs
 
@@ -58,6 +58,8 @@ def try_to_send(world: BackendWorld, recipients: dict[str, Decimal]) -> None:
 class Sending(ConformanceSuite, defines_capabilities=True):
     """Tests of paying others, in one go or in two steps."""
 
+    can_tell_fee = False
+
     # --- Either way -----------------------------------------------------------------------------------------
 
     @needs("can_send")
@@ -88,8 +90,12 @@ class Sending(ConformanceSuite, defines_capabilities=True):
     def test_a_payment_to_ourselves_comes_in_and_goes_out(self, world: BackendWorld) -> None:
         world.fund(world.payment * 10)
         own = world.backend.create_address("label")
-        transaction = seen(world.backend, send(world, {own: odd(world)}).txid)
+        sent = send(world, {own: odd(world)})
+        transaction = seen(world.backend, sent.txid)
         assert (paid(transaction), transaction.sent) == ([(own, odd(world))], odd(world))
+        if self.can_tell_fee:
+            assert transaction.fee == sent.fee
+        assert listed(world.backend.list_since(None, depth=1))[sent.txid] == transaction
 
     @needs("can_send", "can_mine")
     def test_a_payment_confirms(self, world: BackendWorld) -> None:

@@ -77,6 +77,7 @@ BACKENDS: Final[Mapping[str, set[str]]] = {
     },
     "FeeOfAByte": {
         "a_payment_costs_exactly_what_is_told",
+        "a_payment_to_ourselves_comes_in_and_goes_out",
         "the_fee_is_told_and_exact",
     },
     "DuplicatedTxid": {
@@ -169,6 +170,7 @@ BACKENDS: Final[Mapping[str, set[str]]] = {
         "an_impossible_amount_is_refused",
     },
     "FeeOfNothing": {
+        "a_payment_to_ourselves_comes_in_and_goes_out",
         "a_submission_without_an_answer_is_in_doubt_until_it_is_repeated",
         "submitting_again_is_success_and_pays_once",
         "the_fee_is_told_and_exact",

@@ -10,12 +10,10 @@ import pytest
 
 from cryptoassets_bitcoind import listing, transport
 from cryptoassets_bitcoind.testing import RegtestNode
-from cryptoassets_core.backend.base import BlockHash, ChainChanges, ReceivedOutput, Txid, WalletTransaction
+from cryptoassets_core.backend.base import ChainChanges, ReceivedOutput, Txid, WalletTransaction
 from cryptoassets_core.errors import BackendError, BackendRejectedError, BackendUnavailableError, OutcomeUnknownError
 
 pytestmark = pytest.mark.regtest
-
-UNKNOWN = BlockHash("ab" * 32)
 
 
 def by_txid(changes: ChainChanges) -> dict[str, WalletTransaction]:
@@ -141,13 +139,6 @@ def test_deposit_is_listed_from_the_mempool_to_the_depth(node: RegtestNode, wall
     assert (final.block_hash, final.fee, final.coinbase) == (blocks[0], None, False)
 
 
-def test_unknown_checkpoint_lists_everything(wallet: Any) -> None:
-    wallet.fund("1", "2", confirmations=5)
-    backend = wallet.backend
-    assert by_txid(backend.list_since(UNKNOWN, depth=1)) == by_txid(backend.list_since(None, depth=1))
-    assert len(backend.list_since(UNKNOWN, depth=1).transactions) == 2
-
-
 def test_number_of_requests_does_not_grow(wallet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     wallet.fund(*["0.1"] * 12)
     posts: list[str] = []
@@ -197,16 +188,6 @@ def test_our_sends_are_listed_without_received_and_with_the_whole_fee_once(
         assert transaction.fee == -facts["fee"] > 0
         assert transaction.sent == 3
         assert transaction.confirmations == 0
-
-
-def test_payment_to_ourselves_is_received_and_has_a_fee(wallet: Any) -> None:
-    wallet.fund("5")
-    address = wallet.backend.create_address("label")
-    txid = str(wallet.rpc("sendtoaddress", address, Decimal("1")))
-    transaction = by_txid(wallet.backend.list_since(None, depth=1))[txid]
-    assert [(output.address, output.amount) for output in transaction.received] == [(address, Decimal("1.00000000"))]
-    assert transaction.fee is not None
-    assert transaction.sent == 1
 
 
 def test_block_reward_is_coinbase_immature_and_mature(node: RegtestNode, wallet: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -95,13 +94,6 @@ def test_password_with_every_difficult_character_works_on_a_real_daemon(connect:
         with pytest.raises(BackendAuthenticationError, match="refused our credentials") as caught:
             connect(wrong).check()
         assert "p%40ss" not in str(caught.value)
-
-
-@pytest.mark.regtest
-def test_four_threads_share_one_backend(wallet: Any) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        addresses = list(pool.map(wallet.backend.create_address, [f"label-{number}" for number in range(80)]))
-    assert len(set(addresses)) == 80
 
 
 @pytest.mark.regtest

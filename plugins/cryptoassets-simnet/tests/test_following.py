@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from cryptoassets_core.backend.base import BlockHash, ChainChanges, ReceivedOutput, Txid
+from cryptoassets_core.backend.base import ChainChanges, ReceivedOutput, Txid
 from cryptoassets_core.errors import BackendRejectedError
 from cryptoassets_simnet import Simnet, SimnetError
 from cryptoassets_simnet.backend import SimnetBackend
@@ -21,14 +21,6 @@ def confirmations(backend: SimnetBackend, txid: Txid) -> int:
     return backend.get_transactions([txid])[txid].confirmations
 
 
-def test_a_deposit_gains_a_confirmation_with_each_block(simnet: Simnet, backend: SimnetBackend) -> None:
-    txid = simnet.pay(backend.create_address("a"), Decimal("0.5"))
-    assert confirmations(backend, txid) == 0
-    (first, *_) = simnet.mine(3)
-    seen = backend.get_transactions([txid])[txid]
-    assert (seen.confirmations, seen.block_hash) == (3, first)
-
-
 def test_two_outputs_to_one_address_stay_apart(simnet: Simnet, backend: SimnetBackend) -> None:
     address = backend.create_address("a")
     txid = simnet.pay_many([(address, Decimal(1)), (address.upper(), Decimal(2))])
@@ -36,10 +28,6 @@ def test_two_outputs_to_one_address_stay_apart(simnet: Simnet, backend: SimnetBa
         ReceivedOutput(address, Decimal(1), 0),
         ReceivedOutput(address, Decimal(2), 1),
     )
-
-
-def test_unknown_transactions_are_absent(backend: SimnetBackend) -> None:
-    assert backend.get_transactions([Txid("0" * 64)]) == {}
 
 
 def test_the_checkpoint_is_the_block_that_repeats_what_is_shallow(simnet: Simnet, backend: SimnetBackend) -> None:
@@ -59,12 +47,6 @@ def test_a_short_chain_has_its_first_block_as_checkpoint(simnet: Simnet, backend
     genesis = backend.get_tip()
     simnet.mine(2)
     assert backend.list_since(None, depth=100).checkpoint == genesis
-
-
-def test_an_unknown_checkpoint_lists_everything(simnet: Simnet, backend: SimnetBackend) -> None:
-    txid = simnet.pay(backend.create_address("a"), Decimal(1))
-    simnet.mine(20)
-    assert listed(backend.list_since(BlockHash("f" * 64), depth=1)) == {txid: 20}
 
 
 def test_unconfirmed_ones_are_listed_every_time(simnet: Simnet, backend: SimnetBackend) -> None:

@@ -43,16 +43,6 @@ def test_a_withdrawal_is_paid_exactly_and_the_change_comes_back(simnet: Simnet, 
     assert sent.sent == Decimal("0.5")
 
 
-def test_a_withdrawal_to_an_own_address_is_received(simnet: Simnet, backend: SimnetBackend) -> None:
-    simnet.fund(Decimal(1))
-    own = backend.create_address("a")
-    prepared = backend.prepare({own: Decimal("0.3")})
-    backend.submit(prepared)
-    seen = backend.get_transactions([prepared.txid])[prepared.txid]
-    assert [(output.address, output.amount) for output in seen.received] == [(own, Decimal("0.3"))]
-    assert (seen.fee, seen.sent) == (FEE, Decimal("0.3"))
-
-
 def held(backend: SimnetBackend, amount: str) -> PreparedTransaction:
     prepared = backend.prepare({CUSTOMER: Decimal(amount)})
     backend.hold(prepared)
