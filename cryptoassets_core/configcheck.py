@@ -149,7 +149,6 @@ class _Sections:
             return
         settings = validate(StatusServerSettings, section, path="status_server")
         yield Finding("ok", "status_server", f"http://{settings.ip}:{settings.port}")
-        yield from _exposed("status_server.ip", settings.ip)
 
 
 def _described(coin: Coin) -> str:
