@@ -52,7 +52,8 @@ def shop(till: Till) -> Till:
     """Books with a row of every kind and each column filled somewhere."""
     a, b = till.accounts("10", "10")
     to = till.receiving_address(a)
-    till.chain_says(seen("tx", {to: "1"}, 3), seen("gone", {to: "2"}, 3))
+    till.chain_says(seen("tx", {to: "1"}, 3))
+    till.chain_says(seen("gone", {to: "2"}, 3))
     till.chain_says(seen("gone", {}, -1))
 
     def work(wallet: Any) -> None:
