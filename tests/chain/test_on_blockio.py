@@ -95,7 +95,7 @@ def test_deposit_is_told_and_credited_at_the_third_confirmation(world: HostedWor
     # The service tells of 0, 1 and 3 only; what is deeper is asked for.
     told = [(0, False), (1, False), (2, False), (3, True), (4, True)]
     assert world.confirmations_told(deposit.id) == told
-    assert world.updater.follow(rescan=True) == 0
+    assert world.updater.rescan() == 0
     settled(world)
 
 

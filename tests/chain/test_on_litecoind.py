@@ -275,6 +275,11 @@ def test_broadcast_whose_input_is_stolen_is_rebuilt_and_paid_once(world: Litecoi
     thief = world.outside()
     world.mine_exactly(world.spend(decoded["vin"][0], {thief: Decimal("1.999")}, wallet=world.wallet))
     world.broadcast()
+    # Until the theft is final, a reorganisation could let the first payment confirm beside a second one.
+    assert [row.state for row in world.network_rows("broadcast")] == ["prepared"]
+    for _ in range(world.coin.max_confirmation_count - 1):
+        world.mine_exactly()
+    world.broadcast()
     world.broadcast()
     world.step(3)
     assert [row.state for row in world.network_rows("broadcast")] == ["dead", "live"]

@@ -43,10 +43,9 @@ class OldClient(RpcClient):
     def call(self, method: str, *params: object) -> object:
         self.used.append((method, params))
         self._check(method, params)
-        if method == "help" and params[0] in LATER:
-            return f"help: unknown command: {params[0]}"
-        if method == "help" and params[0] == "signrawtransaction":
-            return "signrawtransaction ..."
+        if method == "help":
+            known = [line for line in str(super().call("help")).splitlines() if line.partition(" ")[0] not in LATER]
+            return "\n".join([*known, 'signrawtransaction "hexstring" ...'])
         if method == "signrawtransaction":
             return super().call("signrawtransactionwithwallet", *params)
         if method == "sendrawtransaction":
