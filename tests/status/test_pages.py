@@ -357,7 +357,7 @@ def test_metrics_tell_the_report_with_labels_of_the_configuration_only(service: 
     assert answer.content_type.startswith("text/plain; version=")
     assert 'cryptoassets_accounts_balance_coins{coin="btc"} 11.4' in answer.text
     assert 'cryptoassets_withdrawals_queued{coin="btc"} 1.0' in answer.text
-    assert 'cryptoassets_events_pending{sink="shop"} 1.0' in answer.text
+    assert 'cryptoassets_events_pending{sink="shop"} 2.0' in answer.text
     assert "cryptoassets_healthy 0.0" in answer.text
     labels = set(re.findall(r"\{(\w+)=", answer.text))
     assert labels == {"coin", "sink", "component", "version"}
@@ -375,7 +375,7 @@ def test_report_tells_sinks_hot_wallet_and_queues(service: Service, client: Flas
     (coin,), (sink,) = told["coins"], told["sinks"]
     assert (coin["balance"], coin["queued"], coin["incoming"], coin["unsettled"]) == ("11.40000000", 1, 0, 0)
     assert coin["hot_wallet"] is None  # no page asks the backend
-    assert (sink["name"], sink["pending"], sink["dead"]) == ("shop", 1, 0)
+    assert (sink["name"], sink["pending"], sink["dead"]) == ("shop", 2, 0)
 
 
 def test_hot_wallet_is_asked_in_the_background_only(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
