@@ -195,17 +195,13 @@ def _replay_some(
     ]
     if selection.state is not None:
         meant.append(delivery_table.c.state == selection.state)
-    session.execute(update(delivery_table).where(*meant).values(fresh))
     if selection.state is None:
         insert_missing(
             session,
             delivery_table,
-            [
-                {"sink": sink, "event_row_id": row.id, "subject": row.subject, "next_attempt_at": now}
-                for row in rows
-                for sink in targets
-            ],
+            [{"sink": sink, "event_row_id": row.id, "subject": row.subject} for row in rows for sink in targets],
         )
+    session.execute(update(delivery_table).where(*meant).values(fresh))
     if rows:
         outbox.announce(session)
     return len(rows), rows[-1].id if len(rows) == CHUNK else 0
