@@ -65,15 +65,21 @@ def _progress_shown(*, as_json: bool) -> Iterator[Callable[[ScanProgress], None]
         yield lambda progress: click.echo(json_line(progress))
         return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console(err=True)) as bars:
-        tasks: dict[str, TaskID] = {}
+    bars = Progress(*columns, console=console(err=True))
+    tasks: dict[str, TaskID] = {}
 
-        def show(progress: ScanProgress) -> None:
-            if progress.coin not in tasks:
-                tasks[progress.coin] = bars.add_task(progress.coin)
-            bars.update(tasks[progress.coin], completed=progress.done, total=progress.total)
+    def show(progress: ScanProgress) -> None:
+        # Begun with the first step: it would leave an empty line before the sentence of what fails at once.
+        bars.start()
+        if progress.coin not in tasks:
+            tasks[progress.coin] = bars.add_task(progress.coin)
+        bars.update(tasks[progress.coin], completed=progress.done, total=progress.total)
 
+    try:
         yield show
+    finally:
+        if tasks:
+            bars.stop()
 
 
 def _where(seen: Sequence[ScanProgress]) -> str:
