@@ -240,7 +240,7 @@ def test_walletnotify_port_in_use(directory: Path) -> None:
 
 
 def test_status_server_at_an_address_of_another_machine(directory: Path) -> None:
-    config = ready_config(directory, "status_server/ip", "192.0.2.1")
+    config = ready_config(directory, "status_server", {"ip": "192.0.2.1", "token": SECRET * 3})
     assert_refused(run("cryptoassets run", config), "status_server: ", "192.0.2.1", "127.0.0.1")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain.chain_world import Observed, World, outside
+from chain_world import Observed, World, outside
 
 from cryptoassets_core.backend.transactionupdater import TransactionUpdater
 from cryptoassets_core.errors import BackendUnavailableError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain.chain_world import FEE, Books, Observed, World, make_app, outside
+from chain_world import FEE, Books, Observed, World, make_app, outside
 from commands import run, simnet_config, write
 from kit import PaperBackend, seen
 from sqlalchemy.orm import Session

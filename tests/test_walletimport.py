@@ -12,7 +12,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from chain.chain_world import FEE, Observed, World, outside
+from chain_world import FEE, Observed, World, outside
 from commands import environment, program, run, simnet_config, write
 
 from cryptoassets_btc import BITCOIN
@@ -169,8 +169,8 @@ def test_withdrawal_that_never_left_is_no_coins_to_give_away(world: World) -> No
     """A broadcast in the books that the network lacks: the backend holds more, and the payee has not got it."""
 
     class Forgetful(Observed):
-        def submit(self, prepared: Any) -> None:
-            return None
+        def submit(self, prepared: Any) -> Any:
+            return prepared.txid
 
     world.funded("2")
     world.withdraw(outside(1), "0.5")
