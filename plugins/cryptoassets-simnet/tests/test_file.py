@@ -125,11 +125,12 @@ def test_only_deposits_from_outside_are_double_spent(simnet: Simnet, backend: Si
 
 
 #: What one process of several does: deposits, blocks and withdrawals, all on one file that the first one makes.
+#: Nothing holds what prepare() chose, so another process may spend it first; then the withdrawal is prepared anew.
 WORKER = textwrap.dedent("""
     import sys
     from decimal import Decimal
     from cryptoassets_core.coin.description import AddressRules, CoinDescription
-    from cryptoassets_core.errors import InsufficientHotWalletFunds
+    from cryptoassets_core.errors import BroadcastDeadError, OutcomeUnknownError
     from cryptoassets_simnet import Simnet
     from cryptoassets_simnet.backend import SimnetBackend, SimnetOptions
 
@@ -141,9 +142,13 @@ WORKER = textwrap.dedent("""
         for number in range(15):
             network.pay(backend.create_address(f"a{number}"), Decimal("0.5"))
             network.mine()
-            prepared = backend.prepare({sys.argv[2]: Decimal("0.1")})
-            backend.submit(prepared)
-            print(prepared.txid)
+            while True:
+                prepared = backend.prepare({sys.argv[2]: Decimal("0.1")})
+                try:
+                    print(backend.submit(prepared))
+                    break
+                except (BroadcastDeadError, OutcomeUnknownError):
+                    continue
     backend.close()
 """)
 
