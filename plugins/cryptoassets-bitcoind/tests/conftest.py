@@ -7,13 +7,17 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from cryptoassets_bitcoind.backend import BitcoindBackend
 from cryptoassets_bitcoind.options import BitcoindOptions
+from cryptoassets_bitcoind.rpc import RpcClient
 from cryptoassets_bitcoind.testing import RegtestNode
+from cryptoassets_core.backend.base import Outpoint
 from cryptoassets_core.coin.description import AddressRules, CoinDescription, Network
+from cryptoassets_core.errors import OutcomeUnknownError
 from cryptoassets_core.testing.requirements import require
 
 LITECOIN = CoinDescription(
@@ -47,6 +51,18 @@ def node() -> Iterator[RegtestNode]:
         yield running
 
 
+class LosingAnswers(RpcClient):
+    """Talks to the real daemon, and loses the answer of one method."""
+
+    lost = ""
+
+    def call(self, method: str, *params: object) -> object:
+        answer = super().call(method, *params)
+        if method == self.lost:
+            raise OutcomeUnknownError(f"no answer to {method}")
+        return answer
+
+
 class Wallet:
     """A wallet of the daemon and the backend that works on it."""
 
@@ -58,6 +74,16 @@ class Wallet:
 
     def rpc(self, method: str, *params: object) -> object:
         return self.node.rpc(method, *params, wallet=self.name)
+
+    def locked(self) -> set[Outpoint]:
+        """Say which coins the daemon keeps from being spent."""
+        rows: Any = self.rpc("listlockunspent")
+        return {Outpoint(row["txid"], row["vout"]) for row in rows}
+
+    def lose_answers(self) -> LosingAnswers:
+        """Have the backend lose the answers of one method, named later."""
+        losing = self.backend.rpc = LosingAnswers(self.backend.rpc.endpoint, timeout=15)
+        return losing
 
     def fund(self, *amounts: str, confirmations: int = 1) -> None:
         """Pay each amount to an address of its own."""
