@@ -22,6 +22,7 @@ import pytest
 
 from cryptoassets_core.backend.base import Txid
 from cryptoassets_core.testing.suite import ConformanceSuite, needs
+from cryptoassets_core.utils.danglingthreads import check_dangling_threads
 from cryptoassets_core.walletnotify.base import NEW_BLOCK, IncomingTransactionRunnable, Notify
 
 #: Only what never comes meets it.
@@ -130,6 +131,7 @@ class WalletNotifySuite(ConformanceSuite, defines_capabilities=True):
         assert heard.hints == [txid(1)]
         assert handler.is_alive()
         assert handler.problem() is None
+        assert handler.ready
 
     def test_a_txid_is_passed_on_in_lower_case(
         self, channel: Channel, handler: IncomingTransactionRunnable, heard: Heard
@@ -185,12 +187,22 @@ class WalletNotifySuite(ConformanceSuite, defines_capabilities=True):
         assert handler.is_alive()
         handler.stop()
         assert not handler.is_alive()
+        assert not handler.ready
         handler.stop()
 
     def test_a_handler_that_was_never_started_can_be_stopped(self, channel: Channel, heard: Heard) -> None:
         handler = channel.open(heard.take)
         assert not handler.is_alive()
         handler.stop()
+
+    def test_it_leaves_no_thread_behind(self, channel: Channel, heard: Heard) -> None:
+        before = threading.enumerate()
+        handler = channel.open(heard.take)
+        handler.start()
+        channel.tell(txid(1).encode())
+        heard.wait_for(lambda hints: txid(1) in hints)
+        handler.stop()
+        check_dangling_threads(before)
 
     def test_another_handler_takes_over_after_it(self, channel: Channel, heard: Heard) -> None:
         """As at a restart of the daemon."""

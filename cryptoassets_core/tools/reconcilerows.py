@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import String, func, select, type_coerce
@@ -22,6 +21,7 @@ from cryptoassets_core.ledger.states import (
     TransactionState,
 )
 from cryptoassets_core.models.types import read_total, select_total
+from cryptoassets_core.utils.iterutil import grouper
 
 #: Rows fetched, and addresses asked for, at a time.
 CHUNK = 1000
@@ -90,9 +90,8 @@ def read_books(session: Session, coin: Coin) -> BooksView:
 
 def own_addresses(session: Session, books: Books, addresses: Iterable[str]) -> set[str]:
     """Return those of the addresses that belong to an account, of whichever wallet; archived ones do too."""
-    waiting = iter(addresses)
     own: set[str] = set()
-    while chunk := list(islice(waiting, CHUNK)):
+    for chunk in grouper(CHUNK, addresses):
         wanted = rowset(session, "paid", {"address": String}, [(address,) for address in chunk])
         own.update(
             session.scalars(

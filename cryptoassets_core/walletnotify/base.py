@@ -60,6 +60,11 @@ class IncomingTransactionRunnable(ABC):
     def is_alive(self) -> bool:
         """Tell whether notifications are taken, now or by itself later; False ends the daemon."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether notifications are taken now, as far as the channel can tell."""
+        return self.is_alive() and self.problem() is None
+
     def problem(self) -> str | None:
         """Say in a sentence why notifications may be missing now, None if nothing is wrong.
 
