@@ -121,6 +121,15 @@ def tracked_txids(session: Session, books: Books) -> set[Txid]:
     return set(session.scalars(select(network.c.txid).where(network.c.tracked)))
 
 
+def followed_deposits(session: Session, books: Books, txids: Iterable[Txid]) -> set[Txid]:
+    """Return those network transactions that bring deposits, are followed and have not died."""
+    return {
+        txid
+        for (type_, txid), known in _known(session, books, txids).items()
+        if type_ == NetworkTransactionType.DEPOSIT and known.tracked and known.state == NetworkTransactionState.LIVE
+    }
+
+
 def apply_transactions(
     session: Session, coin: Coin, transactions: Sequence[WalletTransaction], *, unchanged_too: bool = False
 ) -> int:

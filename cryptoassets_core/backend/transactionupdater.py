@@ -22,6 +22,7 @@ from cryptoassets_core.backend.base import BlockHash, ChainChanges, CoinBackend,
 from cryptoassets_core.backend.chainwrites import (
     SyncState,
     apply_transactions,
+    followed_deposits,
     read_scan_position,
     read_sync_state,
     take_turn,
@@ -63,6 +64,8 @@ class TransactionUpdater:
 
     :ivar last_wallet_notify: when the last notification came in, None before the first.
     :ivar stats: counts of ``wallet_notifies``, ``blocks`` and ``events``.
+    :ivar unknown: network transactions with deposits that we follow, and of which the backend knew nothing when it was
+        asked last: no proof that they are dead, so that nothing happens to them, but somebody should look.
     """
 
     def __init__(self, conflict_resolver: ConflictResolver, backend: CoinBackend, coin: Coin) -> None:
@@ -71,6 +74,7 @@ class TransactionUpdater:
         self.coin = coin
         self.last_wallet_notify: datetime | None = None
         self.stats: Counter[str] = Counter()
+        self.unknown: frozenset[Txid] = frozenset()
         self._books = coin.wallet_model.books()
         # What was listed first must be written first, or confirmations would seem to go back.
         self._one_at_a_time = threading.Lock()
@@ -172,7 +176,13 @@ class TransactionUpdater:
         listed = {transaction.txid for transaction in changes.transactions}
         tracked = self.conflict_resolver.run(lambda session: tracked_txids(session, self._books))
         vanished = sorted(tracked - listed)
-        return list(self.backend.get_transactions(vanished).values()) if vanished else []
+        found = self.backend.get_transactions(vanished) if vanished else {}
+        unknown = [txid for txid in vanished if txid not in found]
+        self.unknown = frozenset(self._deposits(unknown)) if unknown else frozenset()
+        return list(found.values())
+
+    def _deposits(self, txids: Sequence[Txid]) -> set[Txid]:
+        return self.conflict_resolver.run(lambda session: followed_deposits(session, self._books, txids))
 
     def _write(self, transactions: Sequence[WalletTransaction], state: SyncState, changes: ChainChanges | None) -> int:
         """Write transactions, in chunks, and the checkpoint with the last one.

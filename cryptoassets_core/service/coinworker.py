@@ -131,8 +131,22 @@ class CoinWorker:
             logger.info("%s: caught up with the chain, %s updates", self.coin.name, events)
             return events
 
-        self._attempt("poll", work)
+        if self._attempt("poll", work):
+            self._look_for_unknown()
         self._tell_of_outages()
+
+    def _look_for_unknown(self) -> None:
+        unknown = self.updater.unknown
+        if not unknown:
+            self._all_well("followed deposits")
+            return
+        problem = (
+            f"the backend knows nothing any more of {len(unknown)} network transactions with deposits, such as "
+            f"{min(unknown)}; nothing is credited or taken back for them until it does: look at them, and see that it "
+            "is the right wallet"
+        )
+        if self.health.problems.get("followed deposits") != problem:
+            self._trouble("followed deposits", problem)
 
     def _tell_of_outages(self) -> None:
         problem = self.health.problems.get("backend")

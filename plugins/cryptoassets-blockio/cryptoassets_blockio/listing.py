@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
@@ -23,8 +22,6 @@ from typing import Final
 from cryptoassets_blockio.pages import Item, Pages
 from cryptoassets_blockio.raw import Raw, RawTransactions
 from cryptoassets_core.backend.base import BlockHash, ChainChanges, ReceivedOutput, Txid, WalletTransaction
-
-logger = logging.getLogger(__name__)
 
 #: Checkpoint of a wallet without anything deep; it is never found, so everything is listed.
 BEGINNING: Final = BlockHash("0" * 64)
@@ -38,9 +35,6 @@ _PAGES_BY_NAME: Final = 4
 #: Transactions asked for one by one in one go: who floods us with made-up ones must not flood the service.
 _MOST_BY_NAME: Final = 20
 
-#: Transactions remembered to have been listed.
-_MOST_LISTED: Final = 100_000
-
 
 class Listing:
     """The wallet's transactions, as the kernel wants to hear of them."""
@@ -52,7 +46,6 @@ class Listing:
         self._pages = pages
         self._raw = raw
         self._own = own
-        self._listed: set[Txid] = set()
 
     def tip(self) -> BlockHash:
         """Name the best block, by one page as a rule."""
@@ -110,13 +103,10 @@ class Listing:
         received = self._look_through("received", set(wanted))
         sent = self._look_through("sent", set(wanted))
         found = {each.txid: each for each in self._merged(received, sent)}
-        missing = [txid for txid in wanted if txid not in found]
-        # First what was there before: what was never seen may be anybody's invention.
-        missing.sort(key=lambda txid: txid not in self._listed)
-        for txid in missing[:_MOST_BY_NAME]:
-            transaction = self._one(txid)
-            if transaction is not None:
-                found[txid] = transaction
+        for txid in [txid for txid in wanted if txid not in found][:_MOST_BY_NAME]:
+            raw = self._raw.look_up(txid)
+            if raw is not None:
+                found[txid] = _from_raw(raw)
         return found
 
     def _look_through(self, kind: str, wanted: set[Txid]) -> list[Item]:
@@ -127,16 +117,6 @@ class Listing:
             if len(matching) == len(wanted):
                 break
         return matching
-
-    def _one(self, txid: Txid) -> WalletTransaction | None:
-        raw = self._raw.look_up(txid)
-        if raw is not None:
-            return self._from_raw(raw)
-        if txid not in self._listed:
-            return None
-        # No answer proves that it is dead: it is as unconfirmed as can be, and stays what it is in the books.
-        logger.error("block.io knows transaction %s no longer, which it listed before: look at it", txid)
-        return WalletTransaction(txid=txid, confirmations=0)
 
     def _sent_since(self, anchor: Item | None) -> list[Item]:
         if anchor is None:
@@ -154,9 +134,6 @@ class Listing:
         incoming = {item.txid: item for item in received}
         merged = [self._transaction(item, paid.get(item.txid)) for item in reversed(received)]
         merged += [self._transaction(None, item) for item in reversed(sent) if item.txid not in incoming]
-        if len(self._listed) > _MOST_LISTED:
-            self._listed.clear()
-        self._listed.update(each.txid for each in merged)
         return merged
 
     def _transaction(self, received: Item | None, sent: Item | None) -> WalletTransaction:
@@ -178,14 +155,14 @@ class Listing:
             sent=Decimal(0) if cost is None else cost.sent,
         )
 
-    def _from_raw(self, raw: Raw) -> WalletTransaction:
-        # All its outputs, for it is not said whose they are; the kernel takes what belongs to its accounts.
-        alive = raw.confirmations >= 0
-        return WalletTransaction(
-            txid=raw.txid,
-            confirmations=raw.confirmations,
-            received=_received(raw.outputs, raw.senders) if alive else (),
-        )
+
+def _from_raw(raw: Raw) -> WalletTransaction:
+    # All its outputs, for it is not said whose they are; the kernel takes what belongs to its accounts.
+    return WalletTransaction(
+        txid=raw.txid,
+        confirmations=raw.confirmations,
+        received=_received(raw.outputs, raw.senders) if raw.confirmations >= 0 else (),
+    )
 
 
 def _received(outputs: Iterable[tuple[str, Decimal, int]], change: frozenset[str]) -> tuple[ReceivedOutput, ...]:
