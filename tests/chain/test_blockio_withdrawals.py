@@ -1,0 +1,204 @@
+"""Broadcasting over a hosted wallet that signs last and tells little: whatever happens, a withdrawal is paid once."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blockio_stage import doge, make_hosted, service, settled, world
+from blockio_world import HostedWorld
+from chain_world import Crash, Wire, WiredResolver
+
+from cryptoassets_blockio.testing import Fault, StandIn, spend_elsewhere
+from cryptoassets_core.backend.base import Outpoint
+from cryptoassets_core.tools.broadcastagain import submit_again
+
+__all__ = ["doge", "make_hosted", "service", "world"]
+
+pytestmark = pytest.mark.postgres
+
+CHILD = Path(__file__).with_name("blockio_child.py")
+
+
+def test_hundred_withdrawals_are_one_transaction(service: StandIn, doge: HostedWorld) -> None:
+    doge.funded("300")
+    for number in range(100):
+        doge.withdraw(doge.outside(number), "1.5")
+    before = service.calls.copy()
+    assert doge.broadcast().count == 1
+    spent = service.calls - before
+    assert (spent["prepare_transaction"], spent["submit_transaction"]) == (1, 1)
+    assert [doge.paid(doge.outside(number)) for number in range(100)] == [[Decimal("1.5")]] * 100
+    settled(doge)
+
+
+@pytest.mark.parametrize("fault", [Fault.DROP_BEFORE, Fault.DROP_AFTER])
+def test_lost_answer_and_a_restart_pay_once(service: StandIn, world: HostedWorld, fault: Fault) -> None:
+    """F05."""
+    world.service_account.behaviour.repeat = "refuse"
+    world.funded("20", coins=2)
+    payee = world.outside(1)
+    world.withdraw(payee, "10")
+    service.faults.arm("submit_transaction", fault)
+    assert world.broadcast().count == 0
+    assert world.network_rows("broadcast")[0].state == "prepared"
+    calls = service.calls["prepare_transaction"]
+    restarted = world.reopened()
+    restarted.now = world.now
+    assert restarted.broadcast().count == 1
+    restarted.close()
+    assert service.calls["prepare_transaction"] == calls, "nothing else is prepared while the first may be alive"
+    assert world.paid(payee) == [10]
+    world.step(3)
+    assert world.broadcast().count == 0
+    assert world.confirmations_told(world.rows("withdrawal")[0].id)[-1] == (3, True)
+    settled(world)
+
+
+def test_broadcaster_that_dies_at_any_moment_pays_once(doge: HostedWorld) -> None:
+    doge.funded("10", coins=40)
+    moments: list[str] = []
+    while not moments or moments[-1] != "it lived":
+        number = len(moments)
+        doge.withdraw(doge.outside(number), "3")
+        wire = Wire(number)
+        resolver = WiredResolver(doge.app.conflict_resolver, wire)
+        try:
+            doge.broadcast(backend=wire.around(doge.backend), resolver=resolver)
+            moments.append("it lived")
+        except Crash as crash:
+            moments.append(str(crash))
+        doge.broadcast()
+        assert doge.paid(doge.outside(number)) == [3], moments
+    assert {"prepare done", "before submit", "submit done", "hold done", "before commit"} <= set(moments)
+    settled(doge)
+
+
+KillAt = Callable[[int], bool]
+
+
+@contextmanager
+def victims(world: HostedWorld) -> Iterator[KillAt]:
+    """Let processes broadcast and be killed at a moment; tell whether one was, and did not finish before."""
+    arguments = [world.url, world.symbol, json.dumps(world.service)]
+    with subprocess.Popen(
+        [sys.executable, str(CHILD), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+
+        def killed_at(moment: int) -> bool:
+            print(moment, file=child.stdin, flush=True)
+            code = int(child.stdout.readline())
+            assert code in (0, -signal.SIGKILL)
+            return code != 0
+
+        yield killed_at
+        child.stdin.close()
+
+
+def rehearse(world: HostedWorld) -> list[str]:
+    rehearsal = Wire()
+    world.withdraw(world.outside(0), "3")
+    resolver = WiredResolver(world.app.conflict_resolver, rehearsal)
+    world.broadcast(backend=rehearsal.around(world.backend), resolver=resolver)
+    return rehearsal.passed
+
+
+def test_processes_killed_around_publication_pay_once(world: HostedWorld) -> None:
+    """Of each coin; where nobody knows the txid before, and where everybody does."""
+    world.funded("10", coins=8)
+    passed = rehearse(world)
+    with victims(world) as killed_at:
+        for number, name in enumerate(("hold done", "before submit", "submit done"), start=1):
+            world.withdraw(world.outside(number), "3")
+            assert killed_at(passed.index(name))
+            assert world.rows("withdrawal")[-1].state == "pending"
+            world.broadcast()
+            assert world.paid(world.outside(number)) == [3], name
+    settled(world)
+
+
+@pytest.mark.parametrize("symbol", ["doge", *[pytest.param(each, marks=pytest.mark.stress) for each in ("btc", "ltc")]])
+def test_processes_killed_at_any_moment_pay_once(make_hosted: Callable[[str], HostedWorld], symbol: str) -> None:
+    world = make_hosted(symbol)
+    world.funded("10", coins=60)
+    number, killed = 0, True
+    with victims(world) as killed_at:
+        while killed:
+            world.withdraw(world.outside(number), "3")
+            killed = killed_at(number)
+            world.broadcast()
+            assert world.paid(world.outside(number)) == [3], f"killed at moment {number}"
+            number += 1
+    assert number > 20
+    settled(world)
+
+
+def test_stolen_coins_are_found_out_and_the_withdrawal_is_paid_anew(service: StandIn, world: HostedWorld) -> None:
+    world.funded("20", coins=2)
+    world.withdraw(world.outside(1), "5")
+    service.faults.arm("submit_transaction", Fault.DROP_BEFORE)
+    world.broadcast()
+    inputs = json.loads(world.network_rows("broadcast")[0].inputs)
+    spend_elsewhere(world.service_account, [Outpoint(txid, vout) for txid, vout in inputs], world.outside(9))
+    world.step(3)
+    prepared = service.calls["prepare_transaction"]
+    assert world.broadcast().count == 0, "a rival so shallow may be gone tomorrow"
+    assert service.calls["prepare_transaction"] == prepared
+    world.step(world.coin.max_confirmation_count)
+    world.broadcast()
+    world.broadcast()
+    assert world.paid(world.outside(1)) == [5]
+    assert [row.state for row in world.network_rows("broadcast")] == ["dead", "live"]
+    world.check()
+
+
+def test_payment_that_the_service_forgot_is_submitted_again_unchanged(world: HostedWorld) -> None:
+    """As a node does that is restarted with an empty mempool; meanwhile its coins may look free."""
+    world.funded("20", coins=2)
+    world.withdraw(world.outside(1), "5")
+    assert world.broadcast().count == 1
+    (first,) = world.network_rows("broadcast")
+    world.service_account.forget(first.txid)
+    assert world.paid(world.outside(1)) == []
+    world.updater.follow()
+    world.now += timedelta(minutes=11)
+    assert submit_again(world.coin, world.app.conflict_resolver, world.backend, clock=lambda: world.now) == 1
+    world.step(3)
+    (now,) = world.network_rows("broadcast")
+    assert (now.id, now.raw, now.state, now.confirmations) == (first.id, first.raw, "live", 3)
+    assert world.paid(world.outside(1)) == [5]
+    settled(world)
+
+
+def test_two_daemons_pay_each_withdrawal_once(service: StandIn, world: HostedWorld) -> None:
+    world.funded("20", coins=6)
+    other = world.reopened()
+    for number in range(6):
+        world.withdraw(world.outside(number), "5")
+    other.now = world.now
+
+    def work(daemon: Any) -> None:
+        for _ in range(3):
+            daemon.broadcast()
+
+    threads = [threading.Thread(target=work, args=(daemon,)) for daemon in (world, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    other.close()
+    world.broadcast()
+    assert [world.paid(world.outside(number)) for number in range(6)] == [[5]] * 6
+    settled(world)
