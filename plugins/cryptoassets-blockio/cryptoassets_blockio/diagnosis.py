@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -18,9 +19,6 @@ from cryptoassets_core.app import CryptoAssetsApp, Subsystem, WalletNotifySetup
 from cryptoassets_core.cli.output import print_json, print_rows
 from cryptoassets_core.configure import Configurator
 from cryptoassets_core.errors import BackendError, ConfigurationError, InsufficientHotWalletFunds
-
-#: Seconds in which the websocket greets us.
-_GREETING_SECONDS = 10.0
 
 
 class Verdict(StrEnum):
@@ -47,6 +45,8 @@ def run(config_file: str, *, as_json: bool) -> int:
 
     :raises ConfigurationError: the file makes no sense, or has no such account.
     """
+    # What is logged on the way is what is found, and on this screen it would stand twice.
+    logging.getLogger("cryptoassets_blockio").addHandler(logging.NullHandler())
     app = CryptoAssetsApp([Subsystem.backend])
     Configurator(app).load_yaml_file(config_file)
     backends = {name: coin.backend for name, coin in app.coins.all() if isinstance(coin.backend, BlockIoBackend)}
@@ -88,7 +88,8 @@ def _answered(name: str, what: str, question: Callable[[], tuple[Verdict, str]])
 
 def _balance(backend: BlockIoBackend) -> tuple[Verdict, str]:
     everything, confirmed = backend.get_backend_balance(), backend.get_backend_balance(1)
-    return Verdict.RIGHT, f"{format_amount(confirmed)}, and {format_amount(everything - confirmed)} coming in"
+    coming_in = format_amount(everything - confirmed)
+    return Verdict.RIGHT, f"{format_amount(confirmed)} {backend.coin.symbol.upper()}, and {coming_in} coming in"
 
 
 def _prepared(backend: BlockIoBackend) -> Draft:
@@ -137,8 +138,7 @@ def _websocket(backend: BlockIoBackend, options: BlockIoWebsocketOptions) -> tup
     handler.attach(backend)
     handler.start()
     try:
-        if handler.wait_until_ready(_GREETING_SECONDS):
-            return Verdict.RIGHT, "the websocket takes our subscription"
-        return Verdict.WRONG, "the websocket does not answer; see that this machine may connect to it"
+        problem = handler.problem()
+        return (Verdict.RIGHT, "the websocket takes our subscription") if problem is None else (Verdict.WRONG, problem)
     finally:
         handler.stop()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import Final
 
-from cryptoassets_blockio.backend import BlockIoBackend
-from cryptoassets_core.backend.base import CoinBackend, Txid
-from cryptoassets_core.errors import ConfigurationError
+from cryptoassets_core.backend.base import Txid
 
 _TXID: Final = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -19,6 +18,16 @@ _ABOUT_TRANSACTIONS: Final = frozenset({"address", "new-transactions"})
 
 class NotUnderstood(ValueError):
     """It is no notification of this account; the text says why and repeats nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What the service said."""
+
+    #: The transaction that it is about, None if it is about none.
+    txid: Txid | None = None
+    #: Whether it grants what we asked for; None if it is no answer.
+    granted: bool | None = None
 
 
 class Reader:
@@ -31,29 +40,32 @@ class Reader:
         self._network = network
         self.stats: Counter[str] = Counter()
 
-    def read(self, message: str | bytes) -> Txid | None:
-        """Return the transaction that a message is about; None for pings, greetings and what is not about one.
+    def read(self, message: str | bytes) -> Message:
+        """Return what a message says; nothing for pings and for what is not about transactions.
 
         :raises NotUnderstood: it is nothing the service sends, or about another network.
         """
         try:
-            txid = self._txid(message)
+            said = self._said(message)
         except NotUnderstood:
             self.stats["refused"] += 1
             raise
-        self.stats["passed_over" if txid is None else "notified"] += 1
-        return txid
+        self.stats["passed_over" if said.txid is None else "notified"] += 1
+        return said
 
-    def _txid(self, message: str | bytes) -> Txid | None:
+    def _said(self, message: str | bytes) -> Message:
         try:
             envelope = json.loads(message)
         except (ValueError, RecursionError):
             raise NotUnderstood("it is not JSON") from None
         if not isinstance(envelope, dict):
             raise NotUnderstood("it is no JSON object")
-        if envelope.get("type") not in _ABOUT_TRANSACTIONS:
-            return None
-        data = envelope.get("data")
+        if envelope.get("type") in _ABOUT_TRANSACTIONS:
+            return Message(txid=self._txid(envelope.get("data")))
+        status = envelope.get("status")
+        return Message(granted=None if status is None else status == "success")
+
+    def _txid(self, data: object) -> Txid:
         if not isinstance(data, dict):
             raise NotUnderstood("it has no data")
         if data.get("network") != self._network:
@@ -62,15 +74,3 @@ class Reader:
         if not isinstance(txid, str) or not _TXID.fullmatch(txid):
             raise NotUnderstood("it has no txid")
         return Txid(txid.lower())
-
-
-def blockio_backend(backend: CoinBackend, channel: str) -> BlockIoBackend:
-    """Let through a backend whose account a channel can use.
-
-    :raises ConfigurationError: it is another one.
-    """
-    if not isinstance(backend, BlockIoBackend):
-        raise ConfigurationError(
-            f"the channel {channel} tells of block.io accounts only; use it with the backend blockio"
-        )
-    return backend

@@ -6,15 +6,26 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from commands import eventually, unused_port
 
+from cryptoassets_blockio import channel as channel_module
+from cryptoassets_blockio import connection as connection_module
+from cryptoassets_blockio import webhook as webhook_module
+from cryptoassets_blockio import websocket as websocket_module
 from cryptoassets_blockio.backend import BlockIoBackend
 from cryptoassets_blockio.client import BlockIoClient
-from cryptoassets_blockio.options import BlockIoOptions
+from cryptoassets_blockio.options import BlockIoOptions, BlockIoWebhookOptions, BlockIoWebsocketOptions
 from cryptoassets_blockio.testing import Account, StandIn
+from cryptoassets_blockio.webhook import BlockIoWebhookHandler
+from cryptoassets_blockio.websocket import BlockIoWebsocketHandler
 from cryptoassets_btc.coin import BITCOIN
 from cryptoassets_core.coin.description import CoinDescription
+from cryptoassets_core.testing.walletnotifysuite import Heard
 from cryptoassets_doge.coin import DOGECOIN
 from cryptoassets_ltc.coin import LITECOIN
+
+#: The secret path of webhooks.
+SECRET = "/blockio/0f3a5b7c9d1e2f40"
 
 COINS = {"btc": BITCOIN, "doge": DOGECOIN, "ltc": LITECOIN}
 
@@ -63,3 +74,90 @@ def make_backend(service: StandIn) -> Iterator[Callable[..., BlockIoBackend]]:
 def client(service: StandIn, btc: Account) -> BlockIoClient:
     """A client of the Bitcoin account, which is in a hurry."""
     return BlockIoClient(btc.api_key, base=service.url, timeout=1)
+
+
+# --- Channels -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Channels that look again every moment."""
+    monkeypatch.setattr(channel_module, "FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(connection_module, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(websocket_module, "SUBSCRIBE_SECONDS", 0.2)
+    monkeypatch.setattr(webhook_module, "LOOK_SECONDS", 0.2)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    """What channels pass on."""
+    return Heard()
+
+
+@pytest.fixture
+def backend(btc: Account, make_backend: Callable[..., BlockIoBackend]) -> BlockIoBackend:
+    """A backend on the Bitcoin account."""
+    return make_backend(btc)
+
+
+@pytest.fixture
+def make_listener(
+    service: StandIn, backend: BlockIoBackend, heard: Heard, hurry: None
+) -> Iterator[Callable[[], BlockIoWebsocketHandler]]:
+    """Start websockets, which need not come about."""
+    made: list[BlockIoWebsocketHandler] = []
+
+    def make() -> BlockIoWebsocketHandler:
+        made.append(BlockIoWebsocketHandler(BlockIoWebsocketOptions(url=service.websocket_url), heard.take))
+        made[-1].attach(backend)
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for handler in made:
+        handler.stop()
+        assert not handler.is_alive()
+
+
+@pytest.fixture
+def listener(
+    service: StandIn, btc: Account, make_listener: Callable[[], BlockIoWebsocketHandler]
+) -> BlockIoWebsocketHandler:
+    """A websocket that listens."""
+    handler = make_listener()
+    assert handler.wait_until_ready(10)
+    eventually(lambda: service.hooks.subscribers(btc) == 1)
+    return handler
+
+
+@pytest.fixture
+def make_hook(backend: BlockIoBackend, heard: Heard, hurry: None) -> Iterator[Callable[[], BlockIoWebhookHandler]]:
+    """Start webhooks, which need not come about."""
+    made: list[BlockIoWebhookHandler] = []
+
+    def make() -> BlockIoWebhookHandler:
+        port = unused_port()
+        options: Any = {"url": f"http://127.0.0.1:{port}{SECRET}", "port": port}
+        made.append(BlockIoWebhookHandler(BlockIoWebhookOptions.model_validate(options), heard.take))
+        made[-1].attach(backend)
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for handler in made:
+        handler.stop()
+        assert not handler.is_alive()
+
+
+@pytest.fixture
+def hook(make_hook: Callable[[], BlockIoWebhookHandler]) -> BlockIoWebhookHandler:
+    """A webhook that is registered."""
+    handler = make_hook()
+    assert handler.wait_until_ready(10)
+    return handler
+
+
+@pytest.fixture
+def hook_url(hook: BlockIoWebhookHandler) -> str:
+    """Where the service posts to."""
+    return f"http://127.0.0.1:{hook.server.port}{SECRET}"

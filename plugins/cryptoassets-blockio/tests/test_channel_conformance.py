@@ -10,8 +10,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from cryptoassets_blockio import webhook as webhook_module
-from cryptoassets_blockio import websocket as websocket_module
 from cryptoassets_blockio.backend import BlockIoBackend
 from cryptoassets_blockio.options import BlockIoWebhookOptions, BlockIoWebsocketOptions
 from cryptoassets_blockio.testing import Account, StandIn
@@ -86,10 +84,8 @@ class TestWebsocket(WalletNotifySuite):
         service: StandIn,
         btc: Account,
         make_backend: Callable[..., BlockIoBackend],
-        monkeypatch: pytest.MonkeyPatch,
+        hurry: None,
     ) -> Channel:
-        monkeypatch.setattr(websocket_module, "FIRST_PAUSE_SECONDS", 0.02)
-        monkeypatch.setattr(websocket_module, "TICK_SECONDS", 0.1)
         return WebsocketChannel(service, btc, make_backend(btc))
 
 
@@ -102,9 +98,8 @@ class TestWebhook(WalletNotifySuite):
         service: StandIn,
         btc: Account,
         make_backend: Callable[..., BlockIoBackend],
-        monkeypatch: pytest.MonkeyPatch,
+        hurry: None,
     ) -> Channel:
-        monkeypatch.setattr(webhook_module, "FIRST_PAUSE_SECONDS", 0.05)
         return WebhookChannel(service, btc, make_backend(btc))
 
 

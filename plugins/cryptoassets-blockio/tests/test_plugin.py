@@ -161,7 +161,6 @@ def test_check_names_each_fault(
     btc: Account, service: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, wrong: set[str]
 ) -> None:
     monkeypatch.setattr("cryptoassets_blockio.websocket.START_SECONDS", 0.1)
-    monkeypatch.setattr("cryptoassets_blockio.diagnosis._GREETING_SECONDS", 0.1)
     fund(btc, btc.coin.dust * 1000)
     result = check(tmp_path, service, btc, "--json", **options)
     assert (result.exit_code, verdicts(result)) == (1, {what: "wrong" if what in wrong else "right" for what in ALL})

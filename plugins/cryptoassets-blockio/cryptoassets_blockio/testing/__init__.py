@@ -12,7 +12,7 @@ the ping on creation, the depths 0, 1 and 3 of notifications.
 Assumed, and where it matters switchable in :py:class:`~cryptoassets_blockio.testing.account.Behaviour`: the number of
 items of a page, HTTP statuses of failures, the answer to a payload that is submitted again, whether change shows among
 what was received or sent, where change goes, how a double-spent transaction looks, names of fields of raw inputs, the
-shape of the list of notifications, fees and least amounts.
+shape of the list of notifications, what a subscription is answered, fees and least amounts.
 """
 
 from cryptoassets_blockio.testing.account import Account, Behaviour, Refusal

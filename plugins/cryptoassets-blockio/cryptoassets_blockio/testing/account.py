@@ -62,6 +62,10 @@ class Behaviour:
     raw_has_values: bool = True
     #: Notifications are listed as an object, and not as a bare list.
     notifications_as_object: bool = True
+    #: A websocket is told that its subscription is taken.
+    answers_subscriptions: bool = True
+    #: A websocket is told that it is not.
+    refuses_subscriptions: bool = False
     #: Whole coins for 1000 bytes.
     fee_rate: Decimal = Decimal("0.0001")
     #: What the service charges for itself, whole coins a transaction.
@@ -203,6 +207,13 @@ class Account:
                     seen_at=int(time.time()),
                 )
             )
+
+    def forget(self, txid: Txid) -> None:
+        """Know a transaction no longer, nor that it was ever submitted: its coins are free again."""
+        with self.lock:
+            self.chain.drop(txid)
+            del self.chain.entries[txid]
+            self.submitted = {unsigned: known for unsigned, known in self.submitted.items() if known != txid}
 
     def mine(self, blocks: int = 1, *, leave: Iterable[Txid] = ()) -> None:
         """Add blocks one after the other, and tell of what they change."""

@@ -227,7 +227,8 @@ def prepare_transaction(account: Account, parameters: Parameters) -> dict[str, A
         raise Refusal("One of the amounts is invalid.") from None
     if len(amounts) != len(addresses) or len(addresses) > 2500:
         raise Refusal("The number of amounts must equal the number of destinations, at most 2500.")
-    return desk.prepare(account, list(zip(addresses, amounts, strict=True)))
+    sources = _split(parameters, "from_addresses") if parameters.get("from_addresses") else None
+    return desk.prepare(account, list(zip(addresses, amounts, strict=True)), sources)
 
 
 def submit_transaction(account: Account, parameters: Parameters) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from cryptoassets_core.errors import BadAddress
 _INPUT_BYTES, _OUTPUT_BYTES = 300, 43
 
 
-def prepare(account: Account, payments: list[tuple[str, Decimal]]) -> dict[str, Any]:
-    """Choose coins for payments and describe the transaction; nothing is reserved."""
+def prepare(account: Account, payments: list[tuple[str, Decimal]], sources: list[str] | None = None) -> dict[str, Any]:
+    """Choose coins for payments, of some addresses or of all, and describe the transaction; nothing is reserved."""
     total = sum(account.minor(amount) for _, amount in payments)
     smallest = account.minor(account.behaviour.smallest_output)
     for address, amount in payments:
@@ -30,7 +30,7 @@ def prepare(account: Account, payments: list[tuple[str, Decimal]]) -> dict[str, 
         if account.minor(amount) < smallest:
             raise Refusal("One of the amounts is below the smallest output.")
     service_fee = account.minor(account.behaviour.service_fee)
-    chosen, fee = _choose(account, total + service_fee, len(payments) + 2)
+    chosen, fee = _choose(account, total + service_fee, len(payments) + 2, sources)
     outputs = [(address, account.minor(amount), "user-specified") for address, amount in payments]
     if service_fee:
         outputs.append((account.outside_address(1_000_001), service_fee, "blockio-fee"))
@@ -43,13 +43,19 @@ def prepare(account: Account, payments: list[tuple[str, Decimal]]) -> dict[str, 
     return described
 
 
-def _choose(account: Account, wanted: int, outputs: int) -> tuple[list[tuple[Outpoint, int, OwnAddress]], int]:
+def _choose(
+    account: Account, wanted: int, outputs: int, sources: list[str] | None
+) -> tuple[list[tuple[Outpoint, int, OwnAddress]], int]:
     usable = sorted(
-        ((out, amount, own) for out, amount, own, entry in account.coins() if account.is_available(entry)),
+        (
+            (out, amount, own)
+            for out, amount, own, entry in account.coins()
+            if account.is_available(entry) and (sources is None or own.address in sources)
+        ),
         key=lambda coin: (-coin[1], coin[0].txid, coin[0].vout),
     )
     chosen: list[tuple[Outpoint, int, OwnAddress]] = []
-    held = 0
+    held = fee = 0
     for coin in usable:
         chosen.append(coin)
         held += coin[1]
@@ -57,14 +63,14 @@ def _choose(account: Account, wanted: int, outputs: int) -> tuple[list[tuple[Out
         fee = account.minor(account.behaviour.fee_rate) * size // 1000
         if held >= wanted + fee:
             return chosen, fee
-    available, _ = account.balances()
+    most = max(held - fee, 0)
     raise Refusal(
-        f"Cannot withdraw funds without Network Fee of {account.shown(0)} {account.name}. Maximum withdrawable "
-        f"balance is {account.shown(available)} {account.name}.",
-        available_balance=account.shown(available),
-        max_withdrawal_available=account.shown(available),
-        minimum_balance_needed=account.shown(wanted),
-        estimated_network_fee=account.shown(0),
+        f"Cannot withdraw funds without Network Fee of {account.shown(fee)} {account.name}. Maximum withdrawable "
+        f"balance is {account.shown(most)} {account.name}.",
+        available_balance=account.shown(held),
+        max_withdrawal_available=account.shown(most),
+        minimum_balance_needed=account.shown(wanted + fee),
+        estimated_network_fee=account.shown(fee),
     )
 
 

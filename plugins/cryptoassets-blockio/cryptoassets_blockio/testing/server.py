@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import socket
 import time
+from collections.abc import Iterable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
@@ -82,6 +84,9 @@ class Handler(BaseHTTPRequestHandler):
         if fault is Fault.DROP_AFTER or fault is Fault.STALL_AFTER:
             self._misbehave(fault)
         elif fault is Fault.DRIP:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(reply)))
+            self.end_headers()
             self._drip(reply)
         else:
             if fault is Fault.SLOW:
@@ -116,10 +121,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    def _drip(self, reply: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(reply)))
-        self.end_headers()
+    def _drip(self, reply: Iterable[int]) -> None:
         for byte in reply:
             self.wfile.write(bytes([byte]))
             self.wfile.flush()
@@ -140,16 +142,24 @@ class Handler(BaseHTTPRequestHandler):
             self.server.stand_in.note("elsewhere")
             self._send(404, _PAGE, "text/html")
             return
+        fault = self.server.stand_in.faults.strike("websocket")
         if self.server.stand_in.refuses_websockets:
             self._send(503, _PAGE, "text/html")
+            return
+        if fault in _BEFORE:
+            self._misbehave(fault)
             return
         accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()  # noqa: S324 - RFC 6455 says so
         self.send_response(101)
         for name, value in (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)):
             self.send_header(name, value)
+        self.close_connection = True
+        if fault is Fault.DRIP:
+            self.flush_headers()
+            self._drip(itertools.chain(b"X-Endless: ", itertools.repeat(ord("."))))
+            return
         self.end_headers()
         self.wfile.flush()
-        self.close_connection = True
         Peer(self.server.stand_in, self.connection).serve()
 
 

@@ -63,17 +63,26 @@ class Peer:
         self._connection.shutdown(socket.SHUT_RDWR)
 
     def _take(self, message: dict[str, Any]) -> None:
+        if message.get("type") != "account":
+            return
         account = self._stand_in.accounts.get(message.get("api_key", ""))
-        if message.get("type") == "account" and account is not None:
-            self._stand_in.hooks.subscribe(account, self, self.send)
-            self._stand_in.note("subscribe")
+        if account is None or account.behaviour.refuses_subscriptions:
+            self.send({"status": "fail", "data": {"error_message": f"Invalid API Key {message.get('api_key')}."}})
+            return
+        self._stand_in.hooks.subscribe(account, self, self.send)
+        self._stand_in.note("subscribe")
+        if account.behaviour.answers_subscriptions:
             self.send({"status": "success"})
 
     def _write(self, frame: ABNF) -> None:
         # Only clients mask what they send.
         frame.mask_value = 0
+        self.send_raw(frame.format())
+
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes that need be no frame."""
         with self._sending:
-            self._connection.sendall(frame.format())
+            self._connection.sendall(data)
 
     def _receive(self, length: int) -> bytes:
         data = self._connection.recv(length)
