@@ -56,10 +56,18 @@ class Expectation:
             ),
         )
 
-    def check(self, draft: Draft, recipients: Mapping[str, Decimal], *, own: frozenset[str]) -> None:
+    def check(
+        self,
+        draft: Draft,
+        recipients: Mapping[str, Decimal],
+        *,
+        own: frozenset[str],
+        sources: frozenset[str] = frozenset(),
+    ) -> None:
         """See that signing it does what was asked and nothing else.
 
         :param own: addresses of the wallet that belong to no account; change may go there.
+        :param sources: addresses whose coins alone may be spent; without any, all of them.
         :raises RecipientRejectedError: a recipient cannot be told from change.
         :raises BackendUnavailableError: it costs too much now.
         :raises BackendError: it is not what was asked.
@@ -68,6 +76,8 @@ class Expectation:
             raise _refused(f"it is for the network {draft.network!r:.20}")
         if len({each.outpoint for each in draft.inputs}) < len(draft.inputs):
             raise _refused("it spends the same coins twice")
+        if sources and not {each.address for each in draft.inputs} <= sources:
+            raise _refused("it spends coins of other addresses than was asked")
         self.check_origins(draft)
         self._check_payments(draft, recipients)
         self._check_change(draft, own)

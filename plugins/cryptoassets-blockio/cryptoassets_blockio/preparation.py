@@ -71,13 +71,23 @@ class Preparation:
     dust: Decimal
     reservations: Reservations
 
-    def prepare(self, recipients: Mapping[str, Decimal], pin: str, *, own: frozenset[str]) -> PreparedTransaction:
-        """Prepare, check and sign; see :py:meth:`cryptoassets_core.backend.base.TwoStepBackend.prepare`."""
+    def prepare(
+        self,
+        recipients: Mapping[str, Decimal],
+        pin: str,
+        *,
+        own: frozenset[str],
+        sources: frozenset[str] = frozenset(),
+    ) -> PreparedTransaction:
+        """Prepare, check and sign; see :py:meth:`cryptoassets_core.backend.base.TwoStepBackend.prepare`.
+
+        :param sources: addresses whose coins alone are spent; without any, the service chooses.
+        """
         for address, amount in recipients.items():
             self._check_payment(address, amount)
         prepared_at = int(time.time())
-        draft = self._draft(recipients)
-        self.expectation.check(draft, recipients, own=own)
+        draft = self._draft(recipients, sources)
+        self.expectation.check(draft, recipients, own=own, sources=sources)
         self.reservations.check(tuple(each.outpoint for each in draft.inputs))
         return self._sign(draft, pin, prepared_at)
 
@@ -99,18 +109,20 @@ class Preparation:
                 address=address,
             )
 
-    def ask(self, recipients: Mapping[str, Decimal]) -> Draft:
+    def ask(self, recipients: Mapping[str, Decimal], sources: frozenset[str] = frozenset()) -> Draft:
         """Have the service prepare a payment; it is neither checked nor signed.
 
         :raises InsufficientHotWalletFunds: the wallet cannot pay it.
         :raises ServiceRefusal: the service's definite no.
         """
+        chosen = {"from_addresses": ",".join(sorted(sources))} if sources else {}
         try:
             data = self.client.call(
                 "prepare_transaction",
                 to_addresses=",".join(recipients),
                 amounts=",".join(f"{amount:f}" for amount in recipients.values()),
                 priority=self.priority,
+                **chosen,
             )
         except ServiceRefusal as error:
             if not _FUNDS_FIELDS.isdisjoint(error.data):
@@ -122,9 +134,9 @@ class Preparation:
             raise
         return read_draft(data, decimals=self.expectation.decimals)
 
-    def _draft(self, recipients: Mapping[str, Decimal]) -> Draft:
+    def _draft(self, recipients: Mapping[str, Decimal], sources: frozenset[str]) -> Draft:
         try:
-            return self.ask(recipients)
+            return self.ask(recipients, sources)
         except ServiceRefusal as error:
             refused = self._find_refused(recipients)
             if refused is None:
