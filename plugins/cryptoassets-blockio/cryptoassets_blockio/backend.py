@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Final
@@ -67,8 +66,6 @@ class BlockIoBackend(TwoStepBackend):
         self._publication = Publication(
             client=self.client, pages=self._pages, raw=self._raw, network=self.service_network
         )
-        # One preparation at a time, or two of them are given the same coins.
-        self._preparing = threading.Lock()
         self._default_address: frozenset[str] | None = None
 
     def check(self) -> None:
@@ -112,8 +109,7 @@ class BlockIoBackend(TwoStepBackend):
         """Have a transaction prepared, check it, and sign it here."""
         if self.options.pin is None:
             raise BackendRejectedError("block.io cannot send without the option pin; set it, or only receive")
-        with self._preparing:
-            return self.preparation.prepare(recipients, self.options.pin.get_secret_value(), own=self._own_addresses())
+        return self.preparation.prepare(recipients, self.options.pin.get_secret_value(), own=self._own_addresses())
 
     def hold(self, prepared: PreparedTransaction) -> None:
         """Refuse the inputs to every other transaction that is prepared from now on."""

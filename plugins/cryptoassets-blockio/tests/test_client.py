@@ -97,6 +97,33 @@ def test_only_known_methods_can_be_called(service: StandIn, client: BlockIoClien
     assert service.calls == {}
 
 
+def test_service_that_repeats_the_key_in_a_refusal_is_not_quoted(btc: Account, client: BlockIoClient) -> None:
+    """F36."""
+    with pytest.raises(ServiceRefusal, match=r"Address \*\*\* does not belong") as caught:
+        client.call("archive_addresses", addresses=btc.api_key)
+    assert btc.api_key not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 419, 429, 500, 503])
+@pytest.mark.parametrize(
+    "body", [b'{"status": "success", "data": {}}', b'{"status": "fail", "data": {"error_message": "no"}}']
+)
+def test_answer_with_a_status_that_does_not_fit_decides_nothing(
+    client: BlockIoClient, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes
+) -> None:
+    """A proxy may answer, or a service under too much load; only a plain refusal is one."""
+    monkeypatch.setattr(client, "_post", lambda method, parameters: (status, body))
+    is_refusal = status == 400 and b"fail" in body
+    with pytest.raises(ServiceRefusal if is_refusal else OutcomeUnknownError):
+        client.call("submit_transaction", transaction_data={})
+
+
+def test_answer_that_is_too_large_is_not_read(client: BlockIoClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "MAX_ANSWER_BYTES", 20)
+    with pytest.raises(BackendUnavailableError, match="has more than 20 bytes"):
+        client.call("get_balance")
+
+
 @pytest.mark.parametrize("fault", [*WITHOUT_WAITING, None])
 def test_no_secret_in_any_log_error_or_repr(
     service: StandIn, btc: Account, caplog: pytest.LogCaptureFixture, fault: Fault | None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from cryptoassets_blockio import official
 from cryptoassets_blockio.official import check_pin, lock_key, sign
 from cryptoassets_blockio.scripts import NESTED, P2SH, WITNESS_V0, redeem_script, shown_by_input
 from cryptoassets_blockio.testing import StandIn, desk, fund
@@ -130,6 +131,22 @@ def test_wrong_pin_is_named_and_never_shown(pin: str) -> None:
         assert pin.strip() in ("", "wrong") or pin not in str(caught.value)
 
 
+def test_client_that_fails_keeps_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    usual = official._block_io.BlockIo
+
+    class Watched(usual):  # type: ignore[misc, valid-type]  # the client has no types
+        def __init__(self, *given: object) -> None:
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr(official._block_io, "BlockIo", Watched)
+    with pytest.raises(BackendError, match="cannot sign"):
+        sign({**prepared(P2SH), "expected_unsigned_txid": "ab" * 32}, PIN)
+    assert made
+    assert all(not client.private_keys for client in made)
+
+
 @pytest.mark.parametrize(
     "algorithm", [{"pbkdf2_iterations": 10**9}, {"pbkdf2_iterations": "2048"}, {}, "sha256", {"pbkdf2_iterations": -1}]
 )
@@ -138,9 +155,9 @@ def test_key_locked_in_an_impossible_way_is_refused_at_once(algorithm: object) -
         check_pin({"public_key": USER, "encrypted_passphrase": LOCKED, "algorithm": algorithm}, PIN)
 
 
-def test_two_networks_signing_in_threads_make_no_wrong_signature() -> None:
-    """The client's network is a global variable; CRYPTOASSETS_STRESS_SECONDS=60 makes it a long run."""
-    seconds = int(os.environ.get("CRYPTOASSETS_STRESS_SECONDS", "2"))
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.stress)])
+def test_two_networks_signing_in_threads_make_no_wrong_signature(seconds: int) -> None:
+    """The client's network is a global variable."""
     until = time.monotonic() + seconds
     usual = sys.getswitchinterval()
     counts: dict[str, int] = {}

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from commands import eventually
+from commands import eventually, unused_port
 
+from cryptoassets_blockio.backend import BlockIoBackend
 from cryptoassets_blockio.options import BlockIoWebhookOptions
 from cryptoassets_blockio.testing import Account, Fault, StandIn
 from cryptoassets_blockio.testing.hooks import address_event
@@ -81,6 +82,21 @@ def test_registration_is_tried_until_it_succeeds(
     service.faults.arm("create_notification", fault)
     assert make_hook().wait_until_ready(10)
     assert len(service.hooks.hooks(btc)) == 1
+
+
+def test_url_that_the_service_repeats_is_not_quoted(
+    service: StandIn, btc: Account, backend: BlockIoBackend, hurry: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F36: nobody answers the ping at that URL, and the refusal says which one it was."""
+    secret = "0f3a5b7c9d1e2f40"
+    options = {"url": f"http://127.0.0.1:{unused_port()}/{secret}", "port": 0}
+    handler = BlockIoWebhookHandler(BlockIoWebhookOptions.model_validate(options), lambda _: None)
+    handler.attach(backend)
+    handler.start()
+    eventually(lambda: "did not answer the ping" in str(handler.problem()))
+    handler.stop()
+    assert secret not in str(handler.problem())
+    assert secret not in "\n".join(record.message for record in caplog.records if "cryptoassets" in record.name)
 
 
 # --- What is posted -----------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ class Hooks:
     def _create(self, account: Account, hooks: dict[str, Hook], parameters: Mapping[str, Any]) -> dict[str, Any]:
         hook = Hook(secrets.token_hex(12), str(parameters.get("url", "")))
         if self.post(hook.url, {"type": "ping"}) // 100 != 2:
-            raise Refusal("The URL did not answer the ping.")
+            raise Refusal(f"The URL {hook.url} did not answer the ping.")
         hooks[hook.notification_id] = hook
         return hook.describe(account.name)
 
