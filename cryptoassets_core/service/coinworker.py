@@ -167,7 +167,7 @@ class CoinWorker:
             return 0
 
         self._attempt("stand by", work)
-        self._all_well("poll", "broadcast")
+        self._all_well("poll", "broadcast", "followed deposits")
 
     def look_at(self, notified: Sequence[Txid]) -> bool:
         """Look at notified transactions, and at the chain if a new block is among them.

@@ -1,7 +1,8 @@
-"""Processes that broadcast over the hosted service and are killed: ``blockio_child.py URL COIN OPTIONS``.
+"""Processes that broadcast over the hosted service and are killed; ``blockio_child.py`` reads whom to kill, and when.
 
-For each number that it reads, a process of its own dies at that moment; what became of it is answered. They are forked,
-because to start Python and to import all of it takes longer than everything else.
+Each line is a JSON list: URL of the books, coin, options of the backend, number of the moment. A process of its own is
+forked for it, because to start Python and to import all of it takes longer than everything else; what became of it is
+answered.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from blockio_world import Hosted
 from chain_world import Wire, WiredResolver
 
 
-def broadcast(url: str, coin: str, options: str, moment: int) -> None:
-    world = Hosted(url, coin, json.loads(options))
+def broadcast(world: Hosted, moment: int) -> None:
     world.now = datetime(2031, 1, 1, tzinfo=UTC)
     wire = Wire(moment, die=lambda: os.kill(os.getpid(), signal.SIGKILL))
     resolver = WiredResolver(world.app.conflict_resolver, wire)
@@ -25,11 +25,16 @@ def broadcast(url: str, coin: str, options: str, moment: int) -> None:
     world.close()
 
 
-def main(*arguments: str) -> None:
+def main() -> None:
+    worlds: dict[tuple[str, str], Hosted] = {}
     for line in sys.stdin:
+        url, symbol, options, moment = json.loads(line)
+        if (url, symbol) not in worlds:
+            # It connects to nothing yet, so that no connection is shared.
+            worlds[url, symbol] = Hosted(url, symbol, options)
         pid = os.fork()
         if pid == 0:
-            broadcast(*arguments, moment=int(line))  # type: ignore[misc]  # there are three
+            broadcast(worlds[url, symbol], moment)
             os._exit(0)
         _, status = os.waitpid(pid, 0)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
@@ -37,4 +42,4 @@ def main(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 from blockio_stage import doge, make_hosted, service, settled, world
 from blockio_world import HostedWorld
-from chain_world import Crash, Wire, WiredResolver
+from chain_world import Wire, WiredResolver
 
 from cryptoassets_blockio.testing import Fault, StandIn, spend_elsewhere
 from cryptoassets_core.backend.base import Outpoint
@@ -65,45 +64,25 @@ def test_lost_answer_and_a_restart_pay_once(service: StandIn, world: HostedWorld
     settled(world)
 
 
-def test_broadcaster_that_dies_at_any_moment_pays_once(doge: HostedWorld) -> None:
-    doge.funded("10", coins=40)
-    moments: list[str] = []
-    while not moments or moments[-1] != "it lived":
-        number = len(moments)
-        doge.withdraw(doge.outside(number), "3")
-        wire = Wire(number)
-        resolver = WiredResolver(doge.app.conflict_resolver, wire)
-        try:
-            doge.broadcast(backend=wire.around(doge.backend), resolver=resolver)
-            moments.append("it lived")
-        except Crash as crash:
-            moments.append(str(crash))
-        doge.broadcast()
-        assert doge.paid(doge.outside(number)) == [3], moments
-    assert {"prepare done", "before submit", "submit done", "hold done", "before commit"} <= set(moments)
-    settled(doge)
+KilledAt = Callable[[HostedWorld, int], bool]
 
 
-KillAt = Callable[[int], bool]
-
-
-@contextmanager
-def victims(world: HostedWorld) -> Iterator[KillAt]:
-    """Let processes broadcast and be killed at a moment; tell whether one was, and did not finish before."""
-    arguments = [world.url, world.symbol, json.dumps(world.service)]
+@pytest.fixture(scope="module")
+def killed_at() -> Iterator[KilledAt]:
+    """Let a process broadcast and be killed at a moment; tell whether it was, and did not finish before."""
     with subprocess.Popen(
-        [sys.executable, str(CHILD), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdin is not None
         assert child.stdout is not None
 
-        def killed_at(moment: int) -> bool:
-            print(moment, file=child.stdin, flush=True)
+        def work(world: HostedWorld, moment: int) -> bool:
+            print(json.dumps([world.url, world.symbol, world.service, moment]), file=child.stdin, flush=True)
             code = int(child.stdout.readline())
             assert code in (0, -signal.SIGKILL)
             return code != 0
 
-        yield killed_at
+        yield work
         child.stdin.close()
 
 
@@ -115,32 +94,38 @@ def rehearse(world: HostedWorld) -> list[str]:
     return rehearsal.passed
 
 
-def test_processes_killed_around_publication_pay_once(world: HostedWorld) -> None:
-    """Of each coin; where nobody knows the txid before, and where everybody does."""
+@pytest.mark.parametrize("symbol", ["btc", "ltc"])
+def test_processes_killed_around_publication_pay_once(
+    make_hosted: Callable[[str], HostedWorld], killed_at: KilledAt, symbol: str
+) -> None:
+    world = make_hosted(symbol)
     world.funded("10", coins=8)
     passed = rehearse(world)
-    with victims(world) as killed_at:
-        for number, name in enumerate(("hold done", "before submit", "submit done"), start=1):
-            world.withdraw(world.outside(number), "3")
-            assert killed_at(passed.index(name))
-            assert world.rows("withdrawal")[-1].state == "pending"
-            world.broadcast()
-            assert world.paid(world.outside(number)) == [3], name
+    for number, name in enumerate(("hold done", "before submit", "submit done"), start=1):
+        world.withdraw(world.outside(number), "3")
+        assert killed_at(world, passed.index(name))
+        assert world.rows("withdrawal")[-1].state == "pending"
+        world.broadcast()
+        assert world.paid(world.outside(number)) == [3], name
     settled(world)
 
 
 @pytest.mark.parametrize("symbol", ["doge", *[pytest.param(each, marks=pytest.mark.stress) for each in ("btc", "ltc")]])
-def test_processes_killed_at_any_moment_pay_once(make_hosted: Callable[[str], HostedWorld], symbol: str) -> None:
+def test_processes_killed_at_any_moment_pay_once(
+    make_hosted: Callable[[str], HostedWorld], killed_at: KilledAt, symbol: str
+) -> None:
+    """Dogecoin before the others: nobody knows its txids before they are published."""
     world = make_hosted(symbol)
-    world.funded("10", coins=60)
+    world.funded("10", coins=50)
+    moments = {"prepare done", "before submit", "submit done", "hold done", "before commit"}
+    assert moments <= set(rehearse(world))
     number, killed = 0, True
-    with victims(world) as killed_at:
-        while killed:
-            world.withdraw(world.outside(number), "3")
-            killed = killed_at(number)
-            world.broadcast()
-            assert world.paid(world.outside(number)) == [3], f"killed at moment {number}"
-            number += 1
+    while killed:
+        number += 1
+        world.withdraw(world.outside(number), "3")
+        killed = killed_at(world, number - 1)
+        world.broadcast()
+        assert world.paid(world.outside(number)) == [3], f"killed at moment {number - 1}"
     assert number > 20
     settled(world)
 
