@@ -105,8 +105,8 @@ def test_lost_answer_pays_once_and_the_txid_is_found(
     prepared = backend.prepare({payee: Decimal(50)})
     service.faults.arm("submit_transaction", fault)
     with pytest.raises(OutcomeUnknownError):
-        backend.submit(prepared)
-    restarted = make_backend(account, timeout=5)
+        make_backend(account, timeout=0.5).submit(prepared)
+    restarted = make_backend(account)
     txid = restarted.submit(prepared)
     (entry,) = [each for each in account.chain.entries.values() if payee in each.payees]
     assert txid == entry.txid != earlier
