@@ -1,11 +1,12 @@
-"""What this distribution brings to cryptoassets-core."""
+"""What this distribution brings to cryptoassets-core.
+
+Classes are given by name: an application that uses another backend imports neither client nor parser.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cryptoassets_bitcoind.backend import BitcoindBackend
-from cryptoassets_bitcoind.options import BitcoindOptions
 from cryptoassets_core.backend.base import BackendType
 from cryptoassets_core.hookspecs import hookimpl
 
@@ -16,8 +17,8 @@ def cryptoassets_backends() -> Iterable[BackendType]:
     return [
         BackendType(
             name="bitcoind",
-            factory=BitcoindBackend,
-            options=BitcoindOptions,
+            factory="cryptoassets_bitcoind.backend.BitcoindBackend",
+            options="cryptoassets_bitcoind.options.BitcoindOptions",
             legacy_names=("cryptoassets.core.backend.bitcoind.Bitcoind",),
         )
     ]

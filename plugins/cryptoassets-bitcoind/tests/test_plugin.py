@@ -17,7 +17,9 @@ from cryptoassets_bitcoind.backend import BitcoindBackend
 from cryptoassets_bitcoind.options import BitcoindOptions
 from cryptoassets_bitcoind.testing import RegtestError, RegtestNode
 from cryptoassets_core import hookspecs
+from cryptoassets_core.backend.base import BackendOptions, CoinBackend
 from cryptoassets_core.errors import BackendAuthenticationError, ConfigurationError
+from cryptoassets_core.loading import load_class
 from cryptoassets_core.testing.requirements import require
 
 URL = "http://user:s3cret@127.0.0.1:9332/"
@@ -30,7 +32,9 @@ def test_plugin_is_found_by_its_entry_point_and_keeps_to_the_hooks() -> None:
     manager.register(found.load())
     manager.check_pending()
     ((backend,),) = manager.hook.cryptoassets_backends()
-    assert (backend.name, backend.factory, backend.options) == ("bitcoind", BitcoindBackend, BitcoindOptions)
+    assert backend.name == "bitcoind"
+    assert load_class(backend.factory, CoinBackend) is BitcoindBackend
+    assert load_class(backend.options, BackendOptions) is BitcoindOptions
     assert backend.legacy_names == ("cryptoassets.core.backend.bitcoind.Bitcoind",)
 
 

@@ -14,9 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cryptoassets_core import hookspecs
+from cryptoassets_core.backend.base import BackendOptions, CoinBackend
+from cryptoassets_core.loading import load_class
+from cryptoassets_core.walletnotify.base import IncomingTransactionRunnable, WalletNotifyOptions
 from cryptoassets_simnet import Simnet
 from cryptoassets_simnet.backend import SimnetBackend, SimnetOptions
-from cryptoassets_simnet.walletnotify import SimnetNotifyHandler
+from cryptoassets_simnet.walletnotify import SimnetNotifyHandler, SimnetNotifyOptions
 
 Run = Callable[..., Result]
 
@@ -54,9 +57,13 @@ def answer(result: Result) -> dict[str, object]:
 def test_the_entry_point_brings_backend_and_notifications() -> None:
     manager = load_plugin()
     ((backend,),) = manager.hook.cryptoassets_backends()
-    assert (backend.name, backend.factory, backend.options) == ("simnet", SimnetBackend, SimnetOptions)
+    assert backend.name == "simnet"
+    assert load_class(backend.factory, CoinBackend) is SimnetBackend
+    assert load_class(backend.options, BackendOptions) is SimnetOptions
     ((handler,),) = manager.hook.cryptoassets_walletnotify_handlers()
-    assert (handler.name, handler.factory) == ("simnet", SimnetNotifyHandler)
+    assert handler.name == "simnet"
+    assert load_class(handler.factory, IncomingTransactionRunnable) is SimnetNotifyHandler
+    assert load_class(handler.options, WalletNotifyOptions) is SimnetNotifyOptions
 
 
 def test_a_round_of_commands(run: Run, simnet: Simnet) -> None:
