@@ -111,7 +111,8 @@ def cryptoassets_service_shutdown(service: Service) -> None:
 def cryptoassets_cli_commands(group: click.Group) -> None:
     """Add commands to the ``cryptoassets`` command; called once, before its arguments are read.
 
-    A plugin that raises counts as broken; the other commands work.
+    A plugin that raises counts as broken; the other commands work. A name that is there already is taken from both: the
+    command then only says who brings it twice.
     """
 
 

@@ -147,3 +147,39 @@ def test_plugin_adds_a_command(tmp_path: Path) -> None:
     """
     installed = plant(tmp_path / "installed", "smoke", code)
     assert json.loads(run("cryptoassets smoke", PYTHONPATH=str(installed)).stdout) == "puff"
+
+
+@pytest.mark.parametrize("arguments", ["", "config.yaml --json", "--help"])
+def test_command_that_replaces_one_of_the_kernel_stops_and_names_both(tmp_path: Path, arguments: str) -> None:
+    """Or a plugin's idea of an audit would be taken for the kernel's."""
+    installed = plant(tmp_path / "installed", "smoke", _COMMANDS)
+    result = run(f"cryptoassets audit {arguments}", PYTHONPATH=str(installed))
+    assert (result.returncode, result.stdout) == (1, "")
+    sentence = "both cryptoassets-core and the plugin 'smoke' of shop-smoke 1.2.3 bring the command 'audit'"
+    assert result.stderr == f"Error: {sentence}; uninstall or disable one of them\n"
+
+
+def test_command_that_is_contested_leaves_the_others_alone(tmp_path: Path) -> None:
+    installed = plant(tmp_path / "installed", "smoke", _COMMANDS)
+    plant(installed, "soot", _COMMANDS)
+    assert run("cryptoassets plugins", PYTHONPATH=str(installed)).returncode == 0
+    assert (
+        "'smoke' of shop-smoke 1.2.3 and the plugin 'soot'"
+        in run("cryptoassets puff", PYTHONPATH=str(installed)).stderr
+    )
+    help_text = " ".join(run("cryptoassets --help", PYTHONPATH=str(installed)).stdout.split())
+    assert help_text.count("bring the command 'audit'; uninstall or disable one of them.") == 1
+
+
+_COMMANDS = """
+    import click
+
+    from cryptoassets_core.hookspecs import hookimpl
+
+    @hookimpl
+    def cryptoassets_cli_commands(group):
+        for name in ("audit", "puff"):
+            @group.command(name)
+            def puff():
+                click.echo("all is well")
+"""

@@ -8,6 +8,7 @@ import click
 
 from cryptoassets_core import __version__
 from cryptoassets_core.cli import asking, reconciling, tasks
+from cryptoassets_core.cli.additions import add_commands_of_plugins
 from cryptoassets_core.cli.broadcasts import broadcasts
 from cryptoassets_core.cli.completion import completion
 from cryptoassets_core.cli.config import config
@@ -148,7 +149,10 @@ def main() -> None:
     with one_sentence():
         # What does not fit together stops what needs it, and not the commands that tell about it.
         installed = Plugins(strict=False)
-        installed.attempt("cryptoassets_cli_commands", group=cryptoassets)
+        contested = add_commands_of_plugins(cryptoassets, installed)
         # Where people look who miss a plugin's command.
-        cryptoassets.epilog = "\n\n".join(f"Broken: {broken}." for broken in installed.broken)
+        cryptoassets.epilog = "\n\n".join(
+            [f"Broken: {broken}." for broken in installed.broken]
+            + [f"Contested: {sentence}." for sentence in contested]
+        )
         cryptoassets()

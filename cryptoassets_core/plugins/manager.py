@@ -189,13 +189,14 @@ class Plugins:
     def _call_alone(self, plugin: FoundPlugin, hook: str, **arguments: object) -> None:
         self._call_one(plugin, hook, arguments)
 
-    def attempt(self, hook: str, **arguments: object) -> None:
-        """Call a hook for its effect; a plugin that fails counts as broken, and the others do their part."""
+    def attempt(self, hook: str, **arguments: object) -> Iterator[FoundPlugin]:
+        """Call a hook for its effect, and yield each plugin after its part; one that fails counts as broken."""
         for plugin in self._implementing(hook):
             try:
                 self._call_one(plugin, hook, arguments)
             except Exception as error:
                 plugin.break_down(error)
+            yield plugin
 
     def call_each(self, hook: str, **arguments: object) -> Iterator[tuple[str, Any]]:
         """Call a hook plugin by plugin and yield (plugin name, item): pluggy's own call loses the origin."""
