@@ -13,7 +13,7 @@ from kit import txid
 from cryptoassets_core.backend.base import Txid
 from cryptoassets_core.service import notifyqueue
 from cryptoassets_core.service.notifyqueue import BATCH, NotifyQueue
-from cryptoassets_core.walletnotify.base import NEW_BLOCK
+from cryptoassets_core.walletnotify.base import MISSED, NEW_BLOCK
 
 
 @contextmanager
@@ -110,7 +110,8 @@ def test_flood_is_looked_at_in_a_bounded_number_of_questions(monkeypatch: pytest
         eventually(lambda: worker.batches)
         for number in range(10_000):
             waiting.put(txid(number))
-        waiting.put(NEW_BLOCK)  # has its place in any flood
+        for hint in (NEW_BLOCK, MISSED):
+            waiting.put(hint)  # has its place in any flood
         waiting.stop()
     assert [len(batch) for batch in worker.batches] == [BATCH]
     assert waiting.dropped == 0

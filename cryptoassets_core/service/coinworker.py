@@ -28,7 +28,7 @@ from cryptoassets_core.tools.broadcast import Broadcaster, wallets_to_broadcast
 from cryptoassets_core.tools.broadcastagain import submit_again
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 from cryptoassets_core.validation import at
-from cryptoassets_core.walletnotify.base import NEW_BLOCK, IncomingTransactionRunnable, Notify
+from cryptoassets_core.walletnotify.base import MISSED, NEW_BLOCK, IncomingTransactionRunnable, Notify
 
 logger = logging.getLogger(__name__)
 
@@ -170,11 +170,13 @@ class CoinWorker:
         self._all_well("poll", "broadcast", "followed deposits")
 
     def look_at(self, notified: Sequence[Txid]) -> bool:
-        """Look at notified transactions, and at the chain if a new block is among them.
+        """Look at notified transactions, and at the chain if there is a new block or notifications were lost.
 
         :returns: False if that was not possible now.
         """
-        txids = [txid for txid in notified if txid != NEW_BLOCK]
+        txids = [txid for txid in notified if txid not in (NEW_BLOCK, MISSED)]
+        if MISSED in notified:
+            self._caught_up = False  # what was missed may wait for a block, and only listing it all brings it to light
         if len(txids) < len(notified):
             self.poll()  # which is due soon in any case, should it fail
         return not txids or self._attempt("walletnotify", lambda: self.updater.handle_wallet_notifies(txids))

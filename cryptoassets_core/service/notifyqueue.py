@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from cryptoassets_core.backend.base import Txid
-from cryptoassets_core.walletnotify.base import NEW_BLOCK
+from cryptoassets_core.walletnotify.base import MISSED, NEW_BLOCK
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ RETRY_SECONDS = 2.0
 class NotifyQueue:
     """Collects notified txids, each once, and hands them to a function in a thread of its own.
 
-    A new block is one of them, see :py:data:`~cryptoassets_core.walletnotify.base.NEW_BLOCK`.
+    That there is a new block, or that notifications were lost, is one of them; see
+    :py:mod:`~cryptoassets_core.walletnotify.base`.
     """
 
     def __init__(self, name: str, handle: Callable[[Sequence[Txid]], bool]) -> None:
@@ -61,7 +62,7 @@ class NotifyQueue:
     def put(self, txid: Txid) -> None:
         """Take a notification; returns at once."""
         with self._news:
-            if len(self._waiting) >= CAPACITY and txid not in self._waiting and txid != NEW_BLOCK:
+            if len(self._waiting) >= CAPACITY and not (txid in self._waiting or txid in (NEW_BLOCK, MISSED)):
                 self.dropped += 1
                 return
             self._waiting[txid] = None

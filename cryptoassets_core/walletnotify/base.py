@@ -18,7 +18,10 @@ from cryptoassets_core.backend.base import CoinBackend, Txid
 #: Passed in place of a txid: the chain has changed.
 NEW_BLOCK: Final = Txid("new block")
 
-#: Takes a txid that looks like one, or :py:data:`NEW_BLOCK`; returns at once, never raises.
+#: Passed in place of a txid: notifications were lost, also of what waits for a block.
+MISSED: Final = Txid("missed")
+
+#: Takes a txid that looks like one, :py:data:`NEW_BLOCK` or :py:data:`MISSED`; returns at once, never raises.
 Notify = Callable[[Txid], None]
 
 
@@ -69,7 +72,8 @@ class IncomingTransactionRunnable(ABC):
         """Say in a sentence why notifications may be missing now, None if nothing is wrong.
 
         A channel that lost its connection tries again by itself, and says so here; when it is back it passes
-        :py:data:`NEW_BLOCK` on, because what was told meanwhile is lost.
+        :py:data:`MISSED` on, because what was told meanwhile is lost. Where every transaction changes the tip that the
+        backend tells, :py:data:`NEW_BLOCK` does as well.
         """
         return None
 

@@ -15,7 +15,7 @@ from cryptoassets_core.backend.transactionupdater import CHUNK, ScanProgress, Tr
 from cryptoassets_core.errors import BackendError, BackendUnavailableError
 from cryptoassets_core.service.coinworker import CoinWorker
 from cryptoassets_core.tools.receivescan import scan
-from cryptoassets_core.walletnotify.base import NEW_BLOCK
+from cryptoassets_core.walletnotify.base import MISSED, NEW_BLOCK
 
 
 def forget(world: Books, **values: object) -> None:
@@ -75,6 +75,16 @@ def test_notified_block_is_followed_at_once(world: World) -> None:
     world.net.mine(3)
     assert worker.look_at([NEW_BLOCK])
     assert world.balance() == 1
+
+
+def test_deposit_whose_notification_was_missed_does_not_wait_for_the_next_block(world: World) -> None:
+    worker = CoinWorker(
+        world.coin, world.backend, world.app.conflict_resolver, walletnotify=None, on_events=lambda: None
+    )
+    worker.poll()
+    world.net.pay(world.address(), Decimal(1))
+    assert worker.look_at([MISSED])
+    assert [row.state for row in world.rows()] == ["incoming"]
 
 
 def test_node_that_is_down_loses_nothing(world: World) -> None:

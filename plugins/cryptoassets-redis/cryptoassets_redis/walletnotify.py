@@ -15,7 +15,7 @@ import redis
 from pydantic import Field
 
 from cryptoassets_core.walletnotify.base import (
-    NEW_BLOCK,
+    MISSED,
     IncomingTransactionRunnable,
     Notify,
     WalletNotifyOptions,
@@ -124,7 +124,7 @@ class RedisWalletNotifyHandler(IncomingTransactionRunnable):
         self._tried.set()
         if missed:
             # Whatever was published while nobody listened is gone.
-            self.hints.pass_on(NEW_BLOCK)
+            self.hints.pass_on(MISSED)
 
     def _trouble(self, error: Exception) -> None:
         problem = f"{named(self._options)} brings no notifications: {reason(error)}"
