@@ -28,13 +28,14 @@ from cryptoassets_core.errors import (
     BackendUnavailableError,
     OutcomeUnknownError,
 )
+from cryptoassets_core.testing.backendbooks import Bookkeeping
 from cryptoassets_core.testing.backendreceiving import UNKNOWN_TXID, Receiving
 from cryptoassets_core.testing.backendsending import Sending, send, try_to_send, two_step
 from cryptoassets_core.testing.backendworld import BackendWorld
 from cryptoassets_core.testing.suite import needs
 
 
-class BackendSuite(Receiving, Sending, defines_capabilities=True):
+class BackendSuite(Receiving, Sending, Bookkeeping, defines_capabilities=True):
     """Inherit it in a class whose name begins with ``Test``; define the fixture ``world`` in it or beside it.
 
     Declare what the backend can do by setting capabilities to True; whether it sends in one step or in two is read off

@@ -96,6 +96,13 @@ class MissingConfirmations(Telling):
         return replace(transaction, confirmations=min(transaction.confirmations, 1))
 
 
+class WrongBlockNamed(Telling):
+    """Names the newest block as the one that includes it."""
+
+    def told(self, transaction: WalletTransaction) -> WalletTransaction:
+        return transaction if transaction.block_hash is None else replace(transaction, block_hash=self.get_tip())
+
+
 class UnconfirmedCountsAsConfirmed(Telling):
     def told(self, transaction: WalletTransaction) -> WalletTransaction:
         return replace(transaction, confirmations=transaction.confirmations or 1)

@@ -61,6 +61,9 @@ BACKENDS: Final[Mapping[str, set[str]]] = {
         "submitting_again_is_success_and_pays_once",
         "what_happened_meanwhile_is_listed_at_the_next_look",
     },
+    "WrongBlockNamed": {
+        "confirmations_grow_with_each_block",
+    },
     "UnconfirmedCountsAsConfirmed": {
         "a_deposit_is_listed_until_it_is_as_deep_as_asked",
         "a_deposit_that_left_the_chain_is_listed_without_confirmations",
@@ -196,6 +199,27 @@ CHANNELS: Final[Mapping[str, set[str]]] = {
     "EscapesText": {"difficult_text_arrives_unchanged"},
 }
 
+#: And those of defective_wires.py.
+WIRES: Final[Mapping[str, set[str]]] = {
+    "GivesUp": {
+        "after_an_interruption_it_goes_on_and_the_chain_is_looked_at",
+        "it_can_be_stopped_while_it_is_cut_off",
+    },
+    "ForgetsTheGap": {"after_an_interruption_it_goes_on_and_the_chain_is_looked_at"},
+    "HidesTheProblem": {
+        "after_an_interruption_it_goes_on_and_the_chain_is_looked_at",
+        "it_can_be_stopped_while_it_is_cut_off",
+    },
+    "NeverWellAgain": {"after_an_interruption_it_goes_on_and_the_chain_is_looked_at"},
+    "CannotBeStoppedWhileCutOff": {"it_can_be_stopped_while_it_is_cut_off"},
+}
+
+MODULES: Final = [
+    ("defective_backends.py", BACKENDS),
+    ("defective_channels.py", CHANNELS),
+    ("defective_wires.py", WIRES),
+]
+
 
 class Results:
     """Collects what failed, by the class of the defect."""
@@ -221,9 +245,7 @@ def run(module: str, selection: Sequence[str], directory: Path) -> Results:
     return results
 
 
-@pytest.mark.parametrize(
-    ("module", "expected"), [("defective_backends.py", BACKENDS), ("defective_channels.py", CHANNELS)]
-)
+@pytest.mark.parametrize(("module", "expected"), MODULES)
 def test_each_planted_defect_is_caught_by_name(module: str, expected: Mapping[str, set[str]], tmp_path: Path) -> None:
     selection = [f"::Test{defect}::test_{test}" for defect, tests in expected.items() for test in sorted(tests)]
     results = run(module, selection, tmp_path / "inner")
@@ -231,9 +253,7 @@ def test_each_planted_defect_is_caught_by_name(module: str, expected: Mapping[st
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize(
-    ("module", "expected"), [("defective_backends.py", BACKENDS), ("defective_channels.py", CHANNELS)]
-)
+@pytest.mark.parametrize(("module", "expected"), MODULES)
 def test_no_planted_defect_fails_what_it_does_not_concern(
     module: str, expected: Mapping[str, set[str]], tmp_path: Path
 ) -> None:
