@@ -10,7 +10,7 @@ from cryptoassets_core.coin.description import AddressRules, CoinDescription, Ne
 from cryptoassets_core.coin.redact import shown
 from cryptoassets_core.coin.uri import PaymentRequest, build_uri, parse_uri
 from cryptoassets_core.coin.validate import AddressValidator, canonical_address
-from cryptoassets_core.errors import BadAddress, ConfigurationError, InvalidAmountError
+from cryptoassets_core.errors import BadAddress, ConfigurationError, InvalidAmountError, InvalidNameError
 from cryptoassets_core.loading import load_class
 from cryptoassets_core.models import (
     GenericAccount,
@@ -19,6 +19,7 @@ from cryptoassets_core.models import (
     GenericTransaction,
     GenericWallet,
 )
+from cryptoassets_core.names import check_name
 
 if TYPE_CHECKING:
     from cryptoassets_core.backend.base import CoinBackend
@@ -120,6 +121,8 @@ class Coin:
         self.confirmation_count = confirmation_count
         self.max_confirmation_count = max_confirmation_count
         self.max_withdrawals_per_broadcast = max_withdrawals_per_broadcast
+        #: Ids of wallets that are known to be in the database: wallets are never deleted, so none is looked up twice.
+        self.known_wallets: set[int] = set()
         if self.network not in self.description.networks:
             raise ConfigurationError(
                 f"{self.name} has no network {self.network!r}; it has: {', '.join(sorted(self.description.networks))}"
@@ -188,7 +191,12 @@ class Coin:
         validator = self.coin_description.address_validator
         if validator is None:
             return canonical_address(address, self.address_rules)
-        if not validator.validate_address(address, self.testnet):
+        try:
+            check_name(address, "an address")  # whatever a validator thinks of it, it has to be stored and shown
+            good = validator.validate_address(address, self.testnet)
+        except InvalidNameError:
+            good = False
+        if not good:
             raise BadAddress(shown(str(address)), f"is no {self.name} address for the network {self.network}")
         return address
 
