@@ -1,8 +1,10 @@
-"""Names and labels that people give to things, and the numbers that rows have."""
+"""Names and labels that people give to things, the numbers that rows have, and the hashes of transactions."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from typing import Final
 
 from cryptoassets_core.errors import InvalidNameError, UnknownRowError
 
@@ -12,6 +14,8 @@ MAX_LENGTH = 255
 #: Unicode categories that cannot be stored or would break a line: control characters, lone surrogates, separators of
 #: lines and paragraphs.
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+_TXID: Final = re.compile(r"[0-9a-f]{64}")
 
 #: The largest running number that a database counts to.
 MAX_ID = 2**63 - 1
@@ -51,4 +55,19 @@ def check_id(value: object, what: str) -> int:
     if not 0 < value <= MAX_ID:
         shown = value if abs(value) <= 2 * MAX_ID else "of so many digits"
         raise UnknownRowError(f"there is no {what} {shown}; numbers go from 1 to {MAX_ID}")
+    return value
+
+
+def is_txid(value: object) -> bool:
+    """Tell whether it is written as the hash of a network transaction."""
+    return isinstance(value, str) and _TXID.fullmatch(value) is not None
+
+
+def check_txid(value: str) -> str:
+    """Let through the hash of a network transaction in its one spelling: in two, one payment would count twice.
+
+    :raises InvalidNameError: it is written otherwise.
+    """
+    if not is_txid(value):
+        raise InvalidNameError("a txid is 64 lowercase hexadecimal digits, as block explorers write it")
     return value

@@ -13,10 +13,10 @@ from cryptoassets_core.amounts import max_minor_units, to_minor_units
 from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, SentTransaction, Txid
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import BackendError, InvalidAmountError
+from cryptoassets_core.names import is_txid
 
 logger = logging.getLogger(__name__)
 
-_TXID: Final = re.compile(r"[0-9a-f]{64}")
 _RAW: Final = re.compile(r"(?:[0-9a-f]{2})+", re.IGNORECASE)
 
 
@@ -78,11 +78,6 @@ def checked_sent(answer: Any, coin: Coin) -> SentTransaction:
     if answer.fee is not None and not is_fee(answer.fee, coin):
         raise _nonsense("send", f"the txid {answer.txid} and an impossible fee")
     return answer
-
-
-def is_txid(value: object) -> bool:
-    """Tell whether it is written as a txid."""
-    return isinstance(value, str) and _TXID.fullmatch(value) is not None
 
 
 def _is_raw(value: object) -> bool:

@@ -14,6 +14,7 @@ from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTran
 from cryptoassets_core.ledger.upsert import insert_missing
 from cryptoassets_core.models.base import CoinModel, HasId
 from cryptoassets_core.models.types import Amount, UTCDateTime, enum_column_type
+from cryptoassets_core.names import check_txid
 
 if TYPE_CHECKING:
     from cryptoassets_core.models.transaction import GenericTransaction
@@ -96,7 +97,12 @@ class GenericNetworkTransaction(HasId, CoinModel):
 
     @classmethod
     def get_or_create_deposit(cls, session: Session, txid: str) -> tuple[GenericNetworkTransaction, bool]:
-        """Return the incoming network transaction of that hash, and whether it was made just now."""
+        """Return the incoming network transaction of that hash, and whether it was made just now.
+
+        :param txid: 64 lowercase hexadecimal digits.
+        :raises InvalidNameError: it is written otherwise.
+        """
+        check_txid(txid)
         wanted = select(cls).where(cls.txid == txid, cls.transaction_type == NetworkTransactionType.DEPOSIT)
         deposit = session.scalar(wanted)
         if deposit is not None:

@@ -12,13 +12,13 @@ import logging
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.backend.answers import asking, checked_submitted, is_fee, is_txid
+from cryptoassets_core.backend.answers import asking, checked_submitted, is_fee
 from cryptoassets_core.backend.base import CoinBackend, TwoStepBackend, Txid, WalletTransaction
 from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import BackendError, BroadcastDeadError, LedgerError
 from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType
-from cryptoassets_core.names import check_name
+from cryptoassets_core.names import check_name, is_txid
 from cryptoassets_core.tools.broadcastdesk import Desk, final_depth
 from cryptoassets_core.tools.broadcastlist import BroadcastSummary, get_broadcast
 from cryptoassets_core.tools.broadcastoneshot import LONGEST_CALL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -146,6 +147,32 @@ ADDRESS_CALLS: dict[str, Call] = {
 }
 
 
+TXIDS: list[Any] = ["", "ab" * 31, "ab" * 33, "AB" * 32, "zz" * 32, f" {'ab' * 32}", f"{'ab' * 32}\n", "\uff11" * 64]
+TXIDS += ["x" * 1_000_000, None, 7, b"ab" * 32, ["ab" * 32], object()]
+
+TXID_CALLS: dict[str, Call] = {
+    "get_or_create_deposit": lambda wallet, bad: wallet.sibling("network_transaction").get_or_create_deposit(
+        wallet.session(), bad
+    ),
+}
+
+#: What each parameter of a public call takes, and the calls above that try it with the values it must refuse.
+TRIED: dict[str, dict[str, Call]] = (
+    dict.fromkeys(["amount", "fee"], AMOUNT_CALLS)
+    | dict.fromkeys(["account", "from_account", "to_account", "wallet_id", "transaction", "transaction_id"], ID_CALLS)
+    | dict.fromkeys(["address", "receiving_address", "to_address"], ADDRESS_CALLS)
+    | dict.fromkeys(["name", "reason", "created_by", "approved_by"], NAME_CALLS)
+    | {"label": LABEL_CALLS | NAME_CALLS, "txid": TXID_CALLS, "transfers": AMOUNT_CALLS}
+)
+
+#: Parameters that are tried elsewhere, or take nothing of the kind.
+OTHERS = {
+    *("self", "cls", "session", "idempotency_key", "ntx", "broadcast", "canonical"),
+    *("testnet", "force_external", "allow_negative_balance", "direction", "automatic_label", "archived", "extra"),
+    *("before", "limit", "external", "internal", "confirmations", "include_internal", "role", "kwargs"),
+}
+
+
 @pytest.fixture
 def shop(till: Till) -> Till:
     """Books with something of everything: accounts 1 and 2, a withdrawal 3, a broadcast, a deposit under way."""
@@ -209,6 +236,21 @@ def test_name_that_cannot_be_shown_on_one_line_is_refused(shop: Till) -> None:
 def test_address_that_is_none_is_refused(shop: Till) -> None:
     for name, call in ADDRESS_CALLS.items():
         refused(shop, name, call, ADDRESSES, BadAddress)
+
+
+def test_hash_that_is_none_is_refused(shop: Till) -> None:
+    """In two spellings one payment would be two deposits."""
+    refused(shop, "get_or_create_deposit", TXID_CALLS["get_or_create_deposit"], TXIDS, InvalidNameError)
+
+
+def test_every_public_call_that_takes_such_a_value_is_tried_above(till: Till) -> None:
+    for role in ("wallet", "account", "address", "transaction", "network_transaction"):
+        for name, call in inspect.getmembers(till.coin.wallet_model.sibling(role), inspect.isroutine):
+            if name.startswith("_") or not call.__module__.startswith("cryptoassets_core.models"):
+                continue
+            for parameter in inspect.signature(call).parameters:
+                tried = {title.partition(",")[0].partition(" ")[0] for title in TRIED.get(parameter, {})}
+                assert parameter in OTHERS or name in tried, f"{role}.{name}({parameter}=…) is not tried"
 
 
 def test_teller_refuses_likewise(shop: Till) -> None:
