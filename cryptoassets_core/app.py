@@ -159,6 +159,8 @@ class CryptoAssetsApp:
             # Not row by row: a journal lets none of its rows be deleted.
             metadata.drop_all(self._engine())
             metadata.create_all(self._engine())
+        for _, coin in self.coins.all():
+            coin.known_wallets.clear()
 
     def check_tables(self) -> None:
         """See that the database is there and has the tables.

@@ -7,12 +7,15 @@ from decimal import Decimal
 
 import pytest
 from kit import PaperBackend, Till, address, seen, table_names, txid
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import (
     AddressTakenError,
+    BackendUnavailableError,
+    BadAddress,
     CannotCreateAddress,
     CryptoAssetsError,
     LedgerError,
@@ -52,6 +55,34 @@ def test_wallet_and_account_of_a_name_are_made_once_and_dated(till: Till) -> Non
     assert till.run(lambda session: till.coin.wallet_model.get_by_id(session, 1).name) == "shop"
     with pytest.raises(UnknownRowError, match="there is no btc wallet 4711"):
         till.run(lambda session: till.coin.wallet_model.get_by_id(session, 4711))
+
+
+def test_wallet_that_is_known_costs_no_statement_and_tells_what_is_now(till: Till) -> None:
+    id_ = till.wallet_id()
+    till.run(lambda session: till.coin.wallet_model.get_by_id(session, id_).name)
+    till.execute("UPDATE btc_wallet SET name = 'renamed'")
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    def work(session: Session) -> tuple[list[str], str, bool]:
+        wallet = till.coin.wallet_model.get_by_id(session, id_)
+        return list(asked), wallet.name, wallet is till.coin.wallet_model.get_by_id(session, id_)
+
+    event.listen(till.engine, "before_cursor_execute", note)
+    assert till.run(work) == ([], "renamed", True)
+
+
+def test_wallet_that_was_undone_is_not_known(till: Till) -> None:
+    model = till.coin.wallet_model
+    with till.app.open_session() as session:
+        id_ = model.get_or_create_by_name("shop", session).id
+        session.expunge_all()
+        assert model.get_by_id(session, id_).name == "shop"
+
+    with pytest.raises(UnknownRowError, match=f"no btc wallet {id_}"):
+        till.run(lambda session: model.get_by_id(session, id_))
 
 
 def test_new_objects_can_be_used_before_a_flush(till: Till) -> None:
@@ -215,6 +246,62 @@ def test_refreshing_a_balance_checks_it_and_overwrites_nothing(till: Till) -> No
     with pytest.raises(LedgerError, match=r"has 2\.00000000, its rows add up to 1\.00000000"):
         till.do("shop", lambda wallet: wallet.refresh_account_balance(a))
     assert till.balance(a) == 2
+
+
+def test_accounts_of_a_wallet_are_its_own_and_all_of_them(till: Till) -> None:
+    till.accounts("1", "2")
+    till.account("a", wallet="other")
+    till.do("shop", lambda wallet: wallet.get_or_create_network_fee_account())
+
+    names = till.do(
+        "shop", lambda wallet: [(account.name, account.wallet is wallet) for account in wallet.get_accounts()]
+    )
+
+    assert sorted(names) == [("Network fees", True), ("a", True), ("b", True)]
+
+
+class Vault(PaperBackend):
+    """Holds something."""
+
+    def get_backend_balance(self, confirmations: int = 0) -> Decimal:
+        return Decimal("3.5")
+
+
+def test_total_is_compared_with_what_the_backend_holds(till: Till) -> None:
+    till.accounts("1", "2")
+    before = till.dump()
+    with pytest.raises(BackendUnavailableError, match="has no btc backend"):
+        till.do("shop", lambda wallet: wallet.refresh_total_balance())
+
+    till.coin.backend = Vault()
+
+    assert till.do("shop", lambda wallet: wallet.refresh_total_balance()) == Decimal("0.5")
+    assert till.dump() == before
+
+
+@pytest.mark.parametrize("pay", ["send", "send_external"])
+def test_payment_that_is_meant_for_another_network_is_refused(till: Till, pay: str) -> None:
+    a = till.account("a", "1")
+
+    def work(wallet: GenericWallet) -> None:
+        with pytest.raises(BadAddress, match="is meant for the main network, but btc is configured for regtest"):
+            getattr(wallet, pay)(a, address("x"), Decimal("0.1"), None, testnet=False)
+        getattr(wallet, pay)(a, address("x"), Decimal("0.1"), None, testnet=True)
+
+    till.do("shop", work)
+    assert till.balance(a) == Decimal("0.9")
+
+
+def test_clearing_the_tables_leaves_empty_books_that_are_guarded(till: Till) -> None:
+    a, b = till.accounts("1", "0")
+    till.do("shop", lambda wallet: wallet.send_internal(a, b, Decimal(1), None))
+
+    till.app.clear_tables()
+
+    assert not any(till.dump().values())
+    till.account("a", "1")
+    with pytest.raises(DBAPIError, match="is a journal"):
+        till.execute("DELETE FROM btc_transaction")
 
 
 def test_object_without_a_session_says_so(till: Till) -> None:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
-from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import check_minor_units, from_minor_units
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import SameAccount
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.idempotency import earlier_transaction
+from cryptoassets_core.ledger.loaded import as_loaded
 from cryptoassets_core.ledger.posting import bring_up_to_date, check_room, credit, debit, lock_accounts, post
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.transferfunction import transfer_call, transfer_values
@@ -79,11 +80,7 @@ def transfer(session: Session, books: Books, order: TransferOrder) -> Any:
     values = _transfer_in_one_call(session, books, order, amount_minor)
     if values is None:
         return _transfer_step_by_step(session, books, order, amount)
-    # All values are known: an object of its own making costs a tenth of one that is read back.
-    transaction = books.models["transaction"](**values)
-    make_transient_to_detached(transaction)
-    session.add(transaction)
-    return transaction
+    return as_loaded(session, books.models["transaction"], values)
 
 
 def transfer_at_once(cursor: Cursor, books: Books, order: TransferOrder) -> Receipt | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Select, String, select
 from sqlalchemy.orm import Mapped, Query, Session, declared_attr, mapped_column, relationship
+from sqlalchemy.orm.util import identity_key
 
 from cryptoassets_core.amounts import EXACT
 from cryptoassets_core.errors import (
@@ -20,8 +21,9 @@ from cryptoassets_core.errors import (
     WrongWalletError,
 )
 from cryptoassets_core.ledger.fee import fee_account_id
+from cryptoassets_core.ledger.loaded import as_loaded
 from cryptoassets_core.ledger.upsert import insert_missing
-from cryptoassets_core.models.base import CoinModel, HasId, HasTimes
+from cryptoassets_core.models.base import SESSION_COINS, CoinModel, HasId, HasTimes
 from cryptoassets_core.models.types import read_total, select_total
 from cryptoassets_core.names import check_id, check_name
 
@@ -92,9 +94,19 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
 
         :raises UnknownRowError: there is none of that id.
         """
-        wallet = session.get(cls, check_id(wallet_id, f"{cls.coin.symbol} wallet"))
+        check_id(wallet_id, f"{cls.coin.symbol} wallet")
+        coins = session.info.get(SESSION_COINS)
+        known: set[int] = coins.get(cls.coin.symbol).known_wallets if coins is not None else set()
+        if wallet_id in known:
+            loaded: Self | None = session.identity_map.get(identity_key(cls, wallet_id))
+            return loaded or as_loaded(session, cls, {"id": wallet_id})
+        # The first thing that a transaction reads is committed; later it may be the transaction's own.
+        committed = not session.in_transaction()
+        wallet = session.get(cls, wallet_id)
         if wallet is None:
             raise UnknownRowError(f"there is no {cls.coin.symbol} wallet {wallet_id}")
+        if committed:
+            known.add(wallet_id)
         return wallet
 
     @classmethod
