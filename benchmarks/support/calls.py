@@ -20,9 +20,13 @@ from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.event import outbox
 from cryptoassets_core.event.events import NewEvent
+from cryptoassets_core.ledger.books import Books as Tables
 from cryptoassets_core.ledger.transfer import TransferOrder, transfer_at_once
 from cryptoassets_core.models.wallet import Transfer
 from cryptoassets_core.tools.broadcast import wallets_to_broadcast
+from cryptoassets_core.tools.broadcastagain import overdue
+from cryptoassets_core.tools.broadcastlist import held_withdrawals, list_broadcasts
+from cryptoassets_core.tools.broadcastrows import is_unsettled, load_unsettled, queued_withdrawals, signed_broadcasts
 from support.books import Books, own_address
 
 OUTSIDE = "bcrt1qp77u49uaw20lrjw8fmwlwghte97xpcmqh9cvt9"
@@ -78,6 +82,10 @@ def desk(session: Session, books: Books) -> Desk:
     pending = wallet.send_external(a, OUTSIDE, SMALL, None)
     session.flush()
     return Desk(session, coin, wallet, a, b, address, pending, deposit.id, event_row_id, own)
+
+
+def _tables(desk: Desk) -> Tables:
+    return desk.coin.wallet_model.books()
 
 
 def _order(desk: Desk, key: str | None = None) -> TransferOrder:
@@ -162,7 +170,15 @@ CALLS: dict[str, Call] = {
     "get_deposit_transactions, newest page": lambda d: (
         d.wallet.get_deposit_transactions().order_by(d.coin.transaction_model.id.desc()).limit(PAGE).all()
     ),
+    # --- Broadcasting
     "wallets_to_broadcast": lambda d: wallets_to_broadcast(d.session, d.coin),
+    "queued_withdrawals": lambda d: queued_withdrawals(d.session, _tables(d), d.wallet.id, most=PAGE),
+    "is_unsettled": lambda d: is_unsettled(d.session, _tables(d), d.wallet.id),
+    "load_unsettled": lambda d: load_unsettled(d.session, _tables(d), d.wallet.id),
+    "signed_broadcasts": lambda d: signed_broadcasts(d.session, _tables(d), unsent=False),
+    "overdue broadcasts": lambda d: overdue(d.session, _tables(d), now=utc_now()),
+    "list_broadcasts": lambda d: list_broadcasts(d.session, d.coin, recent=20),
+    "held_withdrawals": lambda d: held_withdrawals(d.session, d.coin),
     # --- Outbox
     "record and fan_out": _record_and_fan_out,
     "mark_delivered": lambda d: outbox.mark_delivered(d.session, "sink", [d.event_row_id], now=utc_now()),

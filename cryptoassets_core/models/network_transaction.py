@@ -87,11 +87,14 @@ class GenericNetworkTransaction(HasId, CoinModel):
             return ()
         # At most one unsettled broadcast a wallet: two could spend the same coins, or pay one withdrawal twice.
         unsettled, tracked = text("transaction_type = 'broadcast' AND closed_at IS NULL"), text("tracked")
+        broadcast = text("transaction_type = 'broadcast'")
         dead = text("transaction_type = 'broadcast' AND state = 'dead'")
         return (
             UniqueConstraint("transaction_type", "txid"),
             Index(f"uq_{name}_unsettled", "wallet_id", unique=True, postgresql_where=unsettled, sqlite_where=unsettled),
             Index(f"ix_{name}_tracked", "id", postgresql_where=tracked, sqlite_where=tracked),
+            # There are thousands of deposits to one broadcast.
+            Index(f"ix_{name}_broadcast", "id", postgresql_where=broadcast, sqlite_where=broadcast),
             Index(f"ix_{name}_dead", "id", postgresql_where=dead, sqlite_where=dead),
         )
 

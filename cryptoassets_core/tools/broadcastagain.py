@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
@@ -26,6 +26,7 @@ from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import BackendError, BackendUnavailableError, BroadcastDeadError
 from cryptoassets_core.event.outbox import record
+from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType, TransactionKind
 from cryptoassets_core.tools.broadcastdesk import ISOLATION_LEVEL, Desk, final_depth
 from cryptoassets_core.tools.broadcastrows import stored_transaction
@@ -52,7 +53,7 @@ def submit_again(
     """
     again = _Again(coin, conflict_resolver, clock)
     done = 0
-    for row in again.overdue():
+    for row in again.run(lambda session: overdue(session, coin.wallet_model.books(), now=clock())):
         prepared = stored_transaction(row)
         if prepared is None:
             continue
@@ -74,6 +75,38 @@ def submit_again(
     return done
 
 
+def overdue(session: Session, books: Books, *, now: datetime) -> Sequence[Any]:
+    """Return what is unconfirmed for long, and what is dead and carries withdrawals, as far as its pause is over."""
+    network, transaction = books.network_transaction, books.transaction
+    due = or_(
+        network.c.next_attempt_at <= now,
+        # The clock was set back since.
+        network.c.next_attempt_at > now + PAUSE,
+    )
+    never = network.c.next_attempt_at.is_(None)
+    forgotten = and_(
+        network.c.tracked,
+        network.c.transaction_type == NetworkTransactionType.BROADCAST,
+        network.c.state == NetworkTransactionState.LIVE,
+        network.c.confirmations == 0,
+        or_(due, and_(never, network.c.closed_at <= now - PAUSE)),
+    )
+    dead = and_(
+        network.c.transaction_type == NetworkTransactionType.BROADCAST,
+        network.c.state == NetworkTransactionState.DEAD,
+        exists().where(
+            transaction.c.network_transaction_id == network.c.id,
+            transaction.c.kind == TransactionKind.WITHDRAWAL,
+        ),
+        or_(due, never),
+    )
+    found: list[Any] = []
+    for wanted in (forgotten, dead):  # one look for each index
+        signed = select(network).where(wanted, network.c.raw.is_not(None))
+        found.extend(session.execute(signed.order_by(network.c.id).limit(MOST)))
+    return found
+
+
 class _Again:
     def __init__(self, coin: Coin, resolver: ConflictResolver, clock: Clock) -> None:
         self._coin = coin
@@ -81,44 +114,12 @@ class _Again:
         self._resolver = resolver
         self._clock = clock
 
-    def overdue(self) -> Sequence[Any]:
-        """Return what is unconfirmed for long, and what is dead and carries withdrawals."""
-        network, transaction, now = self._books.network_transaction, self._books.transaction, self._clock()
-        due = or_(
-            network.c.next_attempt_at <= now,
-            # The clock was set back since.
-            network.c.next_attempt_at > now + PAUSE,
-        )
-        never = network.c.next_attempt_at.is_(None)
-        forgotten = and_(
-            network.c.tracked,
-            network.c.transaction_type == NetworkTransactionType.BROADCAST,
-            network.c.state == NetworkTransactionState.LIVE,
-            network.c.confirmations == 0,
-            or_(due, and_(never, network.c.closed_at <= now - PAUSE)),
-        )
-        dead = and_(
-            network.c.transaction_type == NetworkTransactionType.BROADCAST,
-            network.c.state == NetworkTransactionState.DEAD,
-            exists().where(
-                transaction.c.network_transaction_id == network.c.id,
-                transaction.c.kind == TransactionKind.WITHDRAWAL,
-            ),
-            or_(due, never),
-        )
-
-        def look(session: Session) -> Sequence[Any]:
-            found: list[Any] = []
-            for wanted in (forgotten, dead):  # one look for each index
-                signed = select(network).where(wanted, network.c.raw.is_not(None))
-                found.extend(session.execute(signed.order_by(network.c.id).limit(MOST)))
-            return found
-
-        return self._run(look)
+    def run(self, work: Callable[[Session], R]) -> R:
+        return self._resolver.run(work, isolation_level=ISOLATION_LEVEL)
 
     def note(self, row: Any, **values: object) -> bool:
         """Write down how an attempt went; False if the broadcast has changed meanwhile."""
-        return self._run(lambda session: self._move(session, row, **values))
+        return self.run(lambda session: self._move(session, row, **values))
 
     def is_alive(self, row: Any, txid: Txid) -> None:
         """Note that the network has a broadcast, perhaps under another txid than it was known by, or again."""
@@ -128,7 +129,7 @@ class _Again:
 
         desk = Desk(self._coin, row.wallet_id, self._resolver, self._clock)
         pause = self._clock() + PAUSE
-        self._run(lambda session: desk.carry_on_as(session, row.id, row.state, txid=txid, next_attempt_at=pause))
+        self.run(lambda session: desk.carry_on_as(session, row.id, row.state, txid=txid, next_attempt_at=pause))
         logger.warning("%s broadcast %s, txid %s, is carried as %s", self._coin.name, row.id, row.txid, txid)
 
     def is_dead(self, row: Any, error: BroadcastDeadError) -> bool:
@@ -139,7 +140,7 @@ class _Again:
         desk = Desk(self._coin, row.wallet_id, self._resolver, self._clock)
         if error.depth is not None and error.depth >= final_depth(self._coin):
             depth = error.depth
-            return self._run(
+            return self.run(
                 lambda session: desk.bury(session, row.id, row.state, txid=row.txid, depth=depth, reason=str(error))
             )
         reason = f"{error}; {what_comes(error.depth, final_depth(self._coin))}"
@@ -155,7 +156,7 @@ class _Again:
                 updates = [event for _, event in transaction_updates(session, self._coin, [row.id])]
                 record(session, [*updates, *dead_broadcasts(session, self._coin, {row.id: reason})])
 
-        self._run(work)
+        self.run(work)
         return False
 
     def _move(self, session: Session, row: Any, *conditions: ColumnElement[bool], **values: object) -> bool:
@@ -167,6 +168,3 @@ class _Again:
             .returning(network.c.id)
         )
         return moved.one_or_none() is not None
-
-    def _run(self, work: Callable[[Session], R]) -> R:
-        return self._resolver.run(work, isolation_level=ISOLATION_LEVEL)

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, not_, or_, select, type_coerce
+from sqlalchemy import ColumnElement, and_, exists, func, not_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.coin.registry import Coin
@@ -80,19 +80,17 @@ def list_broadcasts(session: Session, coin: Coin, *, recent: int) -> list[Broadc
     :param recent: how many of the most recent ones.
     """
     books = coin.wallet_model.books()
-    network = books.network_transaction
-    candidate, carried = network.alias(), books.transaction.alias()
-    newest = (
-        select(candidate.c.id)
-        .where(candidate.c.transaction_type == NetworkTransactionType.BROADCAST)
-        .order_by(candidate.c.id.desc())
-        .limit(recent)
-    )
+    network, carried = books.network_transaction, books.transaction
+    broadcasts = select(network.c.id).where(network.c.transaction_type == NetworkTransactionType.BROADCAST)
     still_carries = exists().where(
         carried.c.network_transaction_id == network.c.id, carried.c.kind == TransactionKind.WITHDRAWAL
     )
-    dead = and_(network.c.state == NetworkTransactionState.DEAD, still_carries)
-    return _summaries(session, coin, or_(network.c.closed_at.is_(None), dead, network.c.id.in_(newest)))
+    looks = (  # one for each index
+        broadcasts.where(network.c.closed_at.is_(None)),
+        broadcasts.where(network.c.state == NetworkTransactionState.DEAD, still_carries),
+        broadcasts.order_by(network.c.id.desc()).limit(recent),
+    )
+    return broadcast_summaries(session, coin, sorted({id_ for look in looks for id_ in session.scalars(look)}))
 
 
 def held_withdrawals(session: Session, coin: Coin) -> HeldWithdrawals:
