@@ -142,6 +142,10 @@ class Books:
         (found,) = [row for row in self.rows() if row.id == transaction_id]
         return found
 
+    def withdrawal_states(self) -> list[str]:
+        """Return the states of all withdrawals, oldest first."""
+        return [str(row.state) for row in self.rows("withdrawal")]
+
     def network_rows(self, kind: str | None = None) -> list[Any]:
         network = self.tables.network_transaction
         with self.app.open_readonly_session() as session:
@@ -235,6 +239,11 @@ class World(Books):
                 (address,),
             ).fetchall()
         return [self.net.facts.to_coins(amount) for (amount,) in found]
+
+    def locked(self) -> set[tuple[str, int]]:
+        """Return the coins that the node keeps for somebody."""
+        with self.net.file.read() as db:
+            return {(row["txid"], row["vout"]) for row in db.execute("SELECT txid, vout FROM lock")}
 
     def is_carried(self, txid: str | None) -> bool:
         """Tell whether the network has a transaction, in a block or waiting for one."""
