@@ -310,7 +310,7 @@ def broadcast_interrupted(
 def broadcast_dead(
     *, coin_name: str, network_transaction: int, txid: str, withdrawals: int, amount: Decimal, reason: str
 ) -> NewEvent:
-    """A broadcast that the network had cannot confirm as the chain is now.
+    """A signed broadcast, published or about to be, cannot confirm as the chain is now.
 
     Its coins stay reserved, and nothing is paid anew as long as a reorganisation could bring it back.
 

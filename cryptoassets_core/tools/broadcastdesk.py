@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import Txid
-from cryptoassets_core.backend.chainevents import transaction_updates
+from cryptoassets_core.backend.chainevents import dead_broadcasts, transaction_updates
 from cryptoassets_core.clock import Clock
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import BackendError, InsufficientHotWalletFunds
@@ -95,27 +95,18 @@ class Desk:
         :param reason: how that is known, if not from the backend's answer.
         :returns: False if somebody else was quicker to say so.
         """
-        settled = move_broadcast(
+        withdrawals = self._close(
             session,
-            self.books,
             broadcast_id,
             from_state,
-            state=NetworkTransactionState.LIVE,
             txid=txid,
             fee=fee,
+            state=NetworkTransactionState.LIVE,
             confirmations=0,
-            tracked=True,
-            closed_at=self.clock(),
-            attempts=0,
-            next_attempt_at=None,
             reason=reason,
         )
-        if not settled:
+        if withdrawals is None:
             return False
-        withdrawals = mark_broadcasted(session, self.books, network_transaction_id=broadcast_id)
-        if fee:
-            book_fee(session, self.books, wallet_id=self.wallet_id, network_transaction_id=broadcast_id, amount=fee)
-        record(session, [event for _, event in transaction_updates(session, self.coin, [broadcast_id])])
         logger.info(
             "%s withdrawals %s broadcast, txid %s, fee %s",
             self.coin.name,
@@ -124,6 +115,64 @@ class Desk:
             "not known yet" if fee is None else f"{fee:f}",
         )
         return True
+
+    def set_aside(
+        self, session: Session, broadcast_id: int, *, txid: Txid, fee: Decimal, depth: int, reason: str
+    ) -> bool:
+        """Note that a stored broadcast is dead as the chain is now, so that the queue need not wait for it, and tell.
+
+        It is as one that died after the network had it, for the network may have had it: what it carries stays with
+        it until it is dead for good.
+
+        :param depth: for how many blocks it is in conflict with the chain.
+        :returns: False if somebody else was quicker to say what became of it.
+        """
+        closed = self._close(
+            session,
+            broadcast_id,
+            NetworkTransactionState.PREPARED,
+            txid=txid,
+            fee=fee,
+            state=NetworkTransactionState.DEAD,
+            confirmations=-depth,
+            reason=reason,
+        )
+        if closed is None:
+            return False
+        record(session, dead_broadcasts(session, self.coin, {broadcast_id: reason}))
+        return True
+
+    def _close(
+        self,
+        session: Session,
+        broadcast_id: int,
+        from_state: NetworkTransactionState,
+        *,
+        txid: Txid,
+        fee: Decimal | None,
+        **values: object,
+    ) -> Sequence[int] | None:
+        """Settle a broadcast, book its fee, and tell; return its withdrawals, None if it is not in that state."""
+        settled = move_broadcast(
+            session,
+            self.books,
+            broadcast_id,
+            from_state,
+            txid=txid,
+            fee=fee,
+            tracked=True,
+            closed_at=self.clock(),
+            attempts=0,
+            next_attempt_at=None,
+            **values,
+        )
+        if not settled:
+            return None
+        withdrawals = mark_broadcasted(session, self.books, network_transaction_id=broadcast_id)
+        if fee:
+            book_fee(session, self.books, wallet_id=self.wallet_id, network_transaction_id=broadcast_id, amount=fee)
+        record(session, [event for _, event in transaction_updates(session, self.coin, [broadcast_id])])
+        return withdrawals
 
     def carry_on_as(
         self,

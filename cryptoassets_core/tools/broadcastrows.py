@@ -184,15 +184,14 @@ def _unsettled(books: Books, wallet_id: int) -> ColumnElement[bool]:
 def signed_broadcasts(session: Session, books: Books, *, unsent: bool) -> dict[int, PreparedTransaction]:
     """Return what is signed for any wallet of the coin and may not be spent in the backend's eyes, by broadcast.
 
-    :param unsent: leave out what was sent and is unconfirmed. The backend knows that, unless it was exchanged for
-        another one or set back.
+    :param unsent: leave out what was sent and is still followed. The backend knows that, unless it was exchanged for
+        another one, or set back.
     """
     network = books.network_transaction
     broadcasts = network.c.transaction_type == NetworkTransactionType.BROADCAST
     wanted = [and_(broadcasts, network.c.closed_at.is_(None))]
     if not unsent:
-        sent = network.c.state == NetworkTransactionState.LIVE
-        wanted.append(and_(broadcasts, network.c.tracked, sent, network.c.confirmations < 1))
+        wanted.append(and_(broadcasts, network.c.tracked, network.c.state == NetworkTransactionState.LIVE))
     signed = {}
     for condition in wanted:  # one look for each index
         for row in session.execute(select(network).where(condition, network.c.raw.is_not(None))):

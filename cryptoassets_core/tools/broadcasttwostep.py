@@ -65,14 +65,17 @@ class TwoStep:
                 return NOTHING
             # Each time: the daemon may have restarted and forgotten whose coins these are.
             self._hold([prepared])
-            with asking("submit"):
-                txid = checked_submitted(self._backend.submit(prepared))
-        except BroadcastDeadError as error:
-            self._is_dead(broadcast, error)
-            return None
+            return self._publish(broadcast, prepared)
         except BackendError as error:
             self._desk.postpone(broadcast, error)
             return None
+
+    def _publish(self, broadcast: UnsettledBroadcast, prepared: PreparedTransaction) -> BroadcastResult | None:
+        try:
+            with asking("submit"):
+                txid = checked_submitted(self._backend.submit(prepared))
+        except BroadcastDeadError as error:
+            return self._is_dead(broadcast, prepared, error)
         settled = self._desk.run(
             lambda session: self._desk.settle(
                 session, broadcast.id, NetworkTransactionState.PREPARED, txid=txid, fee=prepared.fee
@@ -171,21 +174,33 @@ class TwoStep:
             opened_at=self._desk.clock(),
         )
 
-    def _is_dead(self, broadcast: UnsettledBroadcast, error: BroadcastDeadError) -> None:
-        """Queue the withdrawals of a broadcast again if it is dead for good; as long as it is not, it waits."""
-        depth, final = error.depth, final_depth(self._desk.coin)
-        if depth is None or depth < final:
-            self._desk.postpone(broadcast, BackendError(f"{error}; {what_comes(depth, final)}"))
-            return
-        txid = broadcast.prepared.txid if broadcast.prepared is not None else None
-        self._desk.run(
-            lambda session: self._desk.bury(
-                session, broadcast.id, NetworkTransactionState.PREPARED, txid=txid, depth=depth, reason=str(error)
+    def _is_dead(
+        self, broadcast: UnsettledBroadcast, prepared: PreparedTransaction, error: BroadcastDeadError
+    ) -> BroadcastResult | None:
+        """Set a broadcast aside that the chain keeps out, or queue its withdrawals again if that is for good."""
+        desk, txid, depth, final = self._desk, prepared.txid, error.depth, final_depth(self._desk.coin)
+        if depth is not None and depth >= final:
+            desk.run(
+                lambda session: desk.bury(
+                    session, broadcast.id, NetworkTransactionState.PREPARED, txid=txid, depth=depth, reason=str(error)
+                )
+            )
+            self._release(prepared)
+            return None
+        reason = f"{error}; {what_comes(depth, final)}"
+        if depth == 0 or txid is None:
+            raise BackendError(reason)  # it may be alive in a moment, or could not be recognised in the chain
+        desk.run(
+            lambda session: desk.set_aside(
+                session, broadcast.id, txid=txid, fee=prepared.fee, depth=depth or 1, reason=reason
             )
         )
-        if broadcast.prepared is not None:
-            with asking("release"):
-                self._backend.release(broadcast.prepared)
+        self._release(prepared)
+        return NOTHING
+
+    def _release(self, prepared: PreparedTransaction) -> None:
+        with asking("release"):
+            self._backend.release(prepared)
 
 
 def what_comes(depth: int | None, final: int) -> str:

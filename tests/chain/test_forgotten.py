@@ -237,6 +237,27 @@ def test_broadcast_that_died_is_built_anew_once_it_cannot_come_back(world: World
     world.check()
 
 
+def test_death_and_revival_are_looked_into_at_once(world: World) -> None:
+    """A broadcast that was just published again is not due for ten minutes, unless the chain says something new."""
+    world.funded("5")
+    sent(world)
+    world.net.fund(Decimal(20))
+    backend = Observed(world.backend)
+    world.now += timedelta(minutes=11)
+    assert (again(world, backend), again(world, backend)) == (1, 0)
+    assert backend.calls["submit"] == 1
+    world.net.double_spend(world.network_rows("deposit")[0].txid)
+    world.updater.follow()
+    assert again(world, backend) == 0
+    assert backend.calls["submit"] == 2
+    (dead,) = world.network_rows("broadcast")
+    assert "blocks deep, and it is built anew at 15" in dead.reason
+    assert dead.next_attempt_at > world.now
+    again(world, backend)
+    assert backend.calls["submit"] == 2
+    world.check()
+
+
 def test_withdrawal_that_the_application_has_acknowledged_is_paid_anew_too(sqlite_world: World) -> None:
     world = sqlite_world
     world.funded("5")

@@ -13,6 +13,7 @@ from litecoin_world import Litecoin
 from cryptoassets_bitcoind.testing import RegtestNode
 from cryptoassets_core.errors import BackendError, OutcomeUnknownError
 from cryptoassets_core.testing.requirements import require
+from cryptoassets_core.tools.broadcastagain import submit_again
 
 pytestmark = [pytest.mark.postgres, pytest.mark.regtest]
 
@@ -44,6 +45,10 @@ def restartable(postgres_url: str) -> Iterator[Litecoin]:
         made = Litecoin(postgres_url, running)
         yield made
         made.close()
+
+
+def again(world: Litecoin) -> int:
+    return submit_again(world.coin, world.app.conflict_resolver, world.backend, clock=lambda: world.now)
 
 
 def lose_answer(world: Litecoin, method: str) -> Any:
@@ -275,16 +280,72 @@ def test_broadcast_whose_input_is_stolen_is_rebuilt_and_paid_once(world: Litecoi
     thief = world.outside()
     world.mine_exactly(world.spend(decoded["vin"][0], {thief: Decimal("1.999")}, wallet=world.wallet))
     world.broadcast()
+    other = world.outside()
+    world.withdraw(other, "0.5")
+    assert world.broadcast().count == 1  # which needs no stolen coins
     # Until the theft is final, a reorganisation could let the first payment confirm beside a second one.
-    assert [row.state for row in world.network_rows("broadcast")] == ["prepared"]
-    for _ in range(world.coin.max_confirmation_count - 1):
+    for _ in range(world.coin.max_confirmation_count - 2):
         world.mine_exactly()
-    world.broadcast()
-    world.broadcast()
-    world.step(3)
+    assert (again(world), world.broadcast().count) == (0, 0)
     assert [row.state for row in world.network_rows("broadcast")] == ["dead", "live"]
-    assert (world.paid(payee), world.paid(thief)) == (1, Decimal("1.999"))
-    assert len(world.rows("network_fee")) == 1
+    world.mine_exactly()
+    again(world)
+    assert world.broadcast().count == 1
+    world.step(3)
+    assert [row.state for row in world.network_rows("broadcast")] == ["dead", "live", "live"]
+    assert (world.paid(payee), world.paid(other), world.paid(thief)) == (1, Decimal("0.5"), Decimal("1.999"))
+    assert (len(world.rows("network_fee")), len(world.rows("refund"))) == (3, 1)
+    world.check()
+
+
+# --- What the wallet does not do now ------------------------------------------------------------------------------
+
+
+def test_locked_wallet_keeps_withdrawals_waiting_and_says_what_to_do(world: Litecoin) -> None:
+    world.funded("2")
+    world.own("encryptwallet", "passphrase")
+    payee = world.outside()
+    withdrawal = world.withdraw(payee, "1")
+    assert world.broadcast().count == 0
+    (waiting,) = world.network_rows("broadcast")
+    assert (world.row(withdrawal).state, "walletpassphrase" in waiting.reason) == ("pending", True)
+    assert waiting.next_attempt_at > world.now
+    world.own("walletpassphrase", "passphrase", 60)
+    assert world.broadcast().count == 1
+    assert world.paid(payee) == 1
+    world.check()
+
+
+def test_wallet_that_is_not_loaded_keeps_withdrawals_waiting_and_says_what_to_do(world: Litecoin) -> None:
+    world.funded("2")
+    world.node.rpc("unloadwallet", world.wallet)
+    payee = world.outside()
+    withdrawal = world.withdraw(payee, "1")
+    assert world.broadcast().count == 0
+    (waiting,) = world.network_rows("broadcast")
+    assert (world.row(withdrawal).state, "loadwallet" in waiting.reason) == ("pending", True)
+    world.node.rpc("loadwallet", world.wallet)
+    assert world.broadcast().count == 1
+    assert world.paid(payee) == 1
+    world.check()
+
+
+def test_too_little_in_the_wallet_keeps_the_queue_in_order_and_is_told_once(world: Litecoin) -> None:
+    world.funded("2")
+    # Somebody emptied the hot wallet behind our back.
+    world.own("sendtoaddress", world.outside(), Decimal("1.9"))
+    first, second = world.outside(), world.outside()
+    world.withdraw(first, "1")
+    assert world.broadcast().count == 0
+    world.withdraw(second, "0.01")
+    assert (world.broadcast().count, world.paid(second)) == (0, 0)
+    (told,) = world.events("withdrawal_waiting")
+    assert (told["withdrawals"], told["amount"]) == (1, "1.00000000")
+    world.pay(str(world.own("getnewaddress")), "3")
+    world.step(1)
+    assert world.broadcast().count == 2
+    assert (world.paid(first), world.paid(second)) == (1, Decimal("0.01"))
+    assert [row.attempts for row in world.network_rows("broadcast")] == [0, 0]
     world.check()
 
 

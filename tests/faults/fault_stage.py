@@ -217,7 +217,8 @@ class Trial:
             self.until(self.is_left, "every withdrawal is broadcast or refunded")
             self.node.sync()
             self.network.mine(3)
-            self.until(self._is_deep, "all broadcasts have three confirmations in the books")
+            self.until(self._is_deep, "all broadcasts have three confirmations in the books, or are dead for good")
+            self.until(self._is_told, "the application has heard of all three confirmations")
             self._check_payments()
             self._check_books()
         except AssertionError as error:
@@ -229,7 +230,25 @@ class Trial:
         assert self.own("listlockunspent") == []
 
     def _is_deep(self) -> bool:
-        return all(row.state == "dead" or (row.confirmations or 0) >= 3 for row in self.broadcasts())
+        # What died and could come back is followed, and its withdrawals wait.
+        return all(not row.tracked if row.state == "dead" else row.confirmations >= 3 for row in self.broadcasts())
+
+    def _is_told(self) -> bool:
+        told = {
+            (update.transaction, update.txid)
+            for update in self.application.updates.all()
+            if update.confirmations >= 3 and update.credited
+        }
+        txids = {row.id: row.txid for row in self.broadcasts()}
+        transaction = self.application.coin.wallet_model.books().transaction
+        with self.application.app.open_readonly_session() as session:
+            rows = session.execute(
+                select(transaction.c.id, transaction.c.network_transaction_id).where(
+                    transaction.c.id.in_([asked.id for asked in self.asked]),
+                    transaction.c.network_transaction_id.is_not(None),
+                )
+            )
+            return all((row.id, txids[row.network_transaction_id]) in told for row in rows)
 
     def _check_payments(self) -> None:
         wanted = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,6 +74,36 @@ def test_node_killed_after_it_accepted_pays_once(trial: Trial, told: bool, repub
     trial.node.start(options=["-persistmempool=0", f"-walletbroadcast={int(republishes)}"])
     trial.withdraw()
     trial.settle()
+
+
+def exchange(trial: Trial, other: Path) -> None:
+    """Put another node in the place of this one, and keep this one in that one's place."""
+    trial.node.stop()
+    aside = other.with_name("aside")
+    for source, target in ((trial.node.datadir, aside), (other, trial.node.datadir), (aside, other)):
+        shutil.move(source, target)
+    trial.node.start()
+
+
+def test_node_exchanged_for_one_that_is_behind_does_not_spend_coins_again(trial: Trial, tmp_path: Path) -> None:
+    """It offers the coins of what is confirmed elsewhere, and takes what spends them (BTCPay #6540)."""
+    trial.start()
+    trial.fund("1")
+    trial.node.stop()
+    behind = tmp_path / "behind"
+    shutil.copytree(trial.node.datadir, behind)
+    trial.node.start()
+    trial.withdraw()
+    trial.until(trial.is_left, "the withdrawal leaves")
+    trial.network.mine(2)
+    trial.until(lambda: trial.broadcasts()[0].confirmations == 2, "it is confirmed")
+    exchange(trial, behind)
+    trial.withdraw()
+    trial.until(lambda: len(trial.broadcasts()) == 2 and trial.broadcasts()[1].attempts >= 2, "the second one waits")
+    assert trial.broadcasts()[1].state == "collected"
+    exchange(trial, behind)
+    trial.settle()
+    assert [row.state for row in trial.broadcasts()] == ["live", "live"]
 
 
 def _problem(trial: Trial) -> str | None:

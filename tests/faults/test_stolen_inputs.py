@@ -27,18 +27,24 @@ def rival(trial: Trial, raw: str) -> str:
 
 
 def steal_before_publication(trial: Trial, publish: Callable[[str], object]) -> None:
-    """Queue withdrawals, and have their coins stolen in the moment in which they are to be published."""
+    """Queue a withdrawal, and have its coins stolen in the moment in which it is to be published."""
 
     def steal(calls: Any) -> None:
         publish(rival(trial, calls[0]["params"][0]))
 
     trap = trial.proxy.trap("sendrawtransaction", Fault.NONE, arrived=steal)
-    for _ in range(3):
-        trial.withdraw()
+    trial.withdraw()
     trial.until(trap.sprung.is_set, "the coins are stolen")
 
 
-def test_withdrawals_whose_coins_were_stolen_in_a_block_are_paid_from_others(trial: Trial) -> None:
+def robbed(trial: Trial) -> Any:
+    """Return the broadcast whose coins were stolen."""
+    return trial.broadcasts()[0]
+
+
+def test_withdrawal_whose_coins_were_stolen_in_a_block_is_paid_from_others_and_keeps_nobody_waiting(
+    trial: Trial,
+) -> None:
     trial.start()
     trial.fund("1", "1", "1")
 
@@ -46,23 +52,26 @@ def test_withdrawals_whose_coins_were_stolen_in_a_block_are_paid_from_others(tri
         trial.node.rpc("generateblock", trial.network.outside_address(), [raw])
 
     steal_before_publication(trial, mine)
+    trial.until(lambda: robbed(trial).state == "dead", "it is dead as the chain is now")
+    other = trial.withdraw()
+    trial.until(lambda: trial.state(other) == "broadcasted", "the next one leaves")
     trial.network.mine(FINAL - 2)
-    trial.until(lambda: "is built anew at" in (trial.broadcasts()[0].reason or ""), "it waits until that is deep")
-    assert trial.broadcasts()[0].state == "prepared"
+    trial.until(lambda: f"{FINAL - 1} blocks deep" in robbed(trial).reason, "it waits until that is final")
+    assert robbed(trial).tracked
     trial.network.mine()
+    trial.until(lambda: not robbed(trial).tracked, "it is built anew")
     trial.settle()
-    states = [row.state for row in trial.broadcasts()]
-    assert "dead" in states
-    assert states[-1] == "live"
+    assert [row.state for row in trial.broadcasts()] == ["dead", "live", "live"]
 
 
-def test_withdrawals_whose_coins_were_stolen_in_the_mempool_wait_and_are_paid_from_others(trial: Trial) -> None:
+def test_withdrawal_whose_coins_were_stolen_in_the_mempool_waits_and_is_paid_from_others(trial: Trial) -> None:
     """As long as the thief's transaction may still vanish, another payment could be the second one."""
     trial.start()
     trial.fund("1", "1", "1")
     steal_before_publication(trial, lambda raw: trial.node.rpc("sendrawtransaction", raw))
-    trial.until(lambda: trial.broadcasts()[0].attempts >= 2, "it was tried again")
-    assert trial.broadcasts()[0].state == "prepared"
+    trial.until(lambda: robbed(trial).attempts >= 2, "it was tried again")
+    assert robbed(trial).state == "prepared"
     trial.network.mine(FINAL)
+    trial.until(lambda: robbed(trial).state == "dead" and not robbed(trial).tracked, "it is built anew")
     trial.settle()
-    assert trial.broadcasts()[0].state == "dead"
+    assert [row.state for row in trial.broadcasts()] == ["dead", "live"]

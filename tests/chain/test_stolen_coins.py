@@ -1,0 +1,162 @@
+"""Somebody else spends the coins of a signed withdrawal before it is published."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from chain_world import FEE, Observed, World, outside
+
+from cryptoassets_core.backend.base import PreparedTransaction
+from cryptoassets_core.errors import BackendUnavailableError, BroadcastDeadError
+from cryptoassets_core.tools.broadcastagain import submit_again
+
+
+def again(world: World) -> int:
+    world.now += timedelta(minutes=11)
+    return submit_again(world.coin, world.app.conflict_resolver, world.backend, clock=lambda: world.now)
+
+
+def stolen(world: World) -> PreparedTransaction:
+    """Have the coin of a signed withdrawal of 2 spent by somebody else, who is in no block yet; return the rival."""
+    world.funded("5")
+    world.net.fund(Decimal(3))
+    world.withdraw(outside(1), "2")
+    world.net.fault("submit", "refuse")
+    world.broadcast()
+    world.net.forget_locks()
+    rival = world.backend.prepare({outside(9): Decimal("4.9")})  # somebody with the same keys
+    world.backend.submit(rival)
+    return rival
+
+
+def test_withdrawal_whose_coins_are_stolen_is_paid_anew_once_that_is_final(world: World) -> None:
+    stolen(world)
+    (dead,) = world.network_rows("broadcast")
+    world.broadcast()
+    # Unconfirmed it proves nothing: the withdrawal could be the one that gets into a block.
+    assert world.network_rows("broadcast")[0].state == "prepared"
+    for blocks in (1, 13):
+        world.net.mine(blocks)
+        world.updater.follow()
+        assert (world.broadcast().count, again(world)) == (0, 0)
+        (now,) = world.network_rows("broadcast")
+        # What is not deep could be reorganised away.
+        assert (now.state, world.withdrawal_states(), world.rows("refund")) == ("dead", ["broadcasted"], [])
+        world.check()
+    assert "14 blocks deep, and it is built anew at 15" in now.reason
+    world.net.mine()
+    again(world)
+    world.broadcast()
+    world.broadcast()
+    assert [row.state for row in world.network_rows("broadcast")] == ["dead", "live"]
+    assert world.paid(outside(1)) == [2]
+    assert not world.is_carried(dead.txid)
+    assert [row.amount for row in world.rows("network_fee")] == [FEE, FEE]
+    assert [(row.amount, row.network_transaction_id) for row in world.rows("refund")] == [(FEE, dead.id)]
+    assert world.withdrawal_states() == ["broadcasted"]
+    world.check()
+
+
+def test_theft_that_is_found_when_it_is_final_already_is_answered_at_once(world: World) -> None:
+    stolen(world)
+    world.net.mine(15)
+    world.broadcast()
+    world.broadcast()
+    assert [row.state for row in world.network_rows("broadcast")] == ["dead", "live"]
+    assert world.paid(outside(1)) == [2]
+    assert [row.amount for row in world.rows("network_fee")] == [FEE]
+    assert len(world.events("broadcast_rebuilt")) == 1
+    world.check()
+
+
+def test_others_are_paid_from_other_coins_as_soon_as_the_thief_is_in_a_block(world: World) -> None:
+    stolen(world)
+    others = [world.withdraw(outside(number), "0.5") for number in (2, 3)]
+    assert world.broadcast().count == 0
+    world.net.mine()
+    assert world.broadcast().count == 1
+    assert [world.row(each).state for each in others] == ["broadcasted"] * 2
+    assert [world.paid(outside(number)) for number in (1, 2, 3)] == [[], [Decimal("0.5")], [Decimal("0.5")]]
+    (told,) = world.events("broadcast_dead")
+    assert (told["withdrawals"], told["amount"]) == (1, "2.00000000")
+    assert "is built anew at 15" in told["reason"]
+    world.check()
+
+
+def test_theft_that_is_reorganised_away_lets_the_stored_transaction_go(world: World) -> None:
+    rival = stolen(world)
+    world.net.mine()
+    world.broadcast()
+    (dead,) = world.network_rows("broadcast")
+    assert dead.state == "dead"
+    world.net.reorg(1, drop=[rival.txid])
+    world.updater.follow()
+    assert again(world) == 1
+    assert (world.broadcast().count, world.paid(outside(1))) == (0, [2])
+    world.step(3)
+    (now,) = world.network_rows("broadcast")
+    assert (now.txid, now.raw, now.state, now.confirmations) == (dead.txid, dead.raw, "live", 3)
+    assert [row.amount for row in world.rows("network_fee")] == [FEE]
+    assert world.rows("refund") == []
+    world.check()
+
+
+def test_coins_that_were_not_stolen_are_free_for_others(world: World) -> None:
+    stolen(world)
+    world.net.mine()
+    world.broadcast()
+    assert world.locked() == set()
+
+
+@pytest.mark.parametrize("depth", [0, None])
+def test_what_the_backend_says_of_the_depth_decides_who_waits(world: World, depth: int | None) -> None:
+    """In no block the thief may be gone in a moment; how deep it is may be unknown, and then a person decides."""
+    world.funded("5", coins=2)
+
+    def dead(name: str) -> None:
+        if name == "submit":
+            raise BroadcastDeadError("its input was spent by another one", depth=depth)
+
+    world.withdraw(outside(1), "1")
+    world.broadcast(backend=Observed(world.backend, before=dead))
+    (broadcast,) = world.network_rows("broadcast")
+    assert broadcast.state == ("prepared" if depth == 0 else "dead")
+    assert world.paid(outside(1)) == []
+    world.withdraw(outside(2), "1")
+    world.broadcast()
+    again(world)
+    assert (world.paid(outside(1)), world.paid(outside(2))) == ([1], [1])
+    assert [row.amount for row in world.rows("network_fee")] == [FEE, FEE]
+    world.check()
+
+
+def test_theft_is_written_down_once_by_two_daemons(world: World) -> None:
+    stolen(world)
+    world.net.mine()
+
+    def meanwhile(name: str) -> None:
+        if name == "submit":
+            world.broadcaster().do_broadcasts()
+
+    world.broadcast(backend=Observed(world.backend, before=meanwhile))
+    assert len(world.events("broadcast_dead")) == len(world.rows("network_fee")) == 1
+    assert world.withdrawal_states() == ["broadcasted"]
+    world.check()
+
+
+def test_coins_that_cannot_be_given_back_keep_no_others_waiting(world: World) -> None:
+    stolen(world)
+    world.net.mine()
+
+    def fails(name: str) -> Any:
+        if name == "release":
+            raise BackendUnavailableError("down")
+
+    world.broadcast(backend=Observed(world.backend, before=fails))
+    assert world.network_rows("broadcast")[0].state == "dead"
+    world.withdraw(outside(2), "0.5")
+    assert world.broadcast().count == 1
+    world.check()
