@@ -75,7 +75,9 @@ class TwoStep:
             with asking("submit"):
                 txid = checked_submitted(self._backend.submit(prepared))
         except BroadcastDeadError as error:
-            return self._is_dead(broadcast, prepared, error)
+            self._is_dead(broadcast, prepared, error)
+            # What is queued goes in the next round: should the backend be wrong, not all is taken for dead at once.
+            return None
         settled = self._desk.run(
             lambda session: self._desk.settle(
                 session, broadcast.id, NetworkTransactionState.PREPARED, txid=txid, fee=prepared.fee
@@ -174,9 +176,7 @@ class TwoStep:
             opened_at=self._desk.clock(),
         )
 
-    def _is_dead(
-        self, broadcast: UnsettledBroadcast, prepared: PreparedTransaction, error: BroadcastDeadError
-    ) -> BroadcastResult | None:
+    def _is_dead(self, broadcast: UnsettledBroadcast, prepared: PreparedTransaction, error: BroadcastDeadError) -> None:
         """Set a broadcast aside that the chain keeps out, or queue its withdrawals again if that is for good."""
         desk, txid, depth, final = self._desk, prepared.txid, error.depth, final_depth(self._desk.coin)
         if depth is not None and depth >= final:
@@ -186,7 +186,7 @@ class TwoStep:
                 )
             )
             self._release(prepared)
-            return None
+            return
         reason = f"{error}; {what_comes(depth, final)}"
         if depth == 0 or txid is None:
             raise BackendError(reason)  # it may be alive in a moment, or could not be recognised in the chain
@@ -196,7 +196,6 @@ class TwoStep:
             )
         )
         self._release(prepared)
-        return NOTHING
 
     def _release(self, prepared: PreparedTransaction) -> None:
         with asking("release"):
