@@ -50,7 +50,7 @@ class Stage:
         # JSON's way to write a string between quotes is one of YAML's.
         filled = template.substitute({name: json.dumps(str(value))[1:-1] for name, value in settings.items()})
         self.config_file.write_text(filled, encoding="utf-8")
-        self.tables = run_command("cryptoassets-initialize-database", str(self.config_file))
+        self.tables = self.make_tables()
         self.daemon = Daemon(self.config_file, log_file=directory / "daemon.log", status_port=status_port)
         self.application = Application(self.config_file)
 
@@ -64,6 +64,10 @@ class Stage:
             self.daemon.close()
         finally:
             self.application.close()
+
+    def make_tables(self) -> str:
+        """Make the tables by the command, and return what it says."""
+        return run_command("cryptoassets-initialize-database", str(self.config_file))
 
     def start_daemon(self) -> None:
         """Start the daemon and return when it is ready."""

@@ -14,9 +14,10 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "examples" / "story")]
 pytest.register_assert_rewrite("fault_stage")
 
-from fault_stage import FaultyNetwork, Trial  # noqa: E402 - its assertions are rewritten from here on
+from fault_stage import FaultyNetwork, Trial, create_tables  # noqa: E402 - its assertions are rewritten from here on
 from ports import Ports  # noqa: E402
 
+from cryptoassets_core.testing.postgres import PostgresServer  # noqa: E402
 from cryptoassets_core.testing.requirements import require  # noqa: E402
 
 REAL = [pytest.mark.postgres, pytest.mark.regtest]
@@ -27,6 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE in item.path.parents:
             for mark in REAL:
                 item.add_marker(mark)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> str:
+    """Books without an entry; a command that makes them for each test would take longer than some tests."""
+    url = postgres_server.create_database()
+    create_tables(url)
+    return url
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from sqlalchemy import select
 from stage import Stage
 
 from cryptoassets_core.ledger.states import NetworkTransactionType
+from cryptoassets_core.testing.apps import make_app
 from cryptoassets_core.tools.audit import audit
 
 HERE: Final = Path(__file__).parent
@@ -30,6 +31,18 @@ HERE: Final = Path(__file__).parent
 PATIENCE_SECONDS: Final = 90.0
 
 USER: Final = "alice"
+
+
+def create_tables(url: str) -> None:
+    """Make the tables in an empty database."""
+    make_app(url, {"ltc": {"network": "regtest"}}).close()
+
+
+class ReadyStage(Stage):
+    """A stage on books that are there already."""
+
+    def make_tables(self) -> str:
+        return ""
 
 
 class FaultyNetwork(LitecoindNetwork):
@@ -108,7 +121,7 @@ class Trial:
         self.network = network
         self.node = network.node
         self.proxy = network.proxy
-        self.stage = Stage(network, directory, ports, broadcast_period=0.3)
+        self.stage = ReadyStage(network, directory, ports, broadcast_period=0.3)
         self.daemon = ImpatientDaemon(
             self.stage.config_file, log_file=directory / "daemon.log", status_port=self.stage.daemon.status_port
         )

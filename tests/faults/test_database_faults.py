@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from fault_proxy import Fault
-from fault_stage import FaultyNetwork, Trial
+from fault_stage import FaultyNetwork, Trial, create_tables
 from ports import Ports
 
 from cryptoassets_core.testing.postgres import PostgresServer, server_path
@@ -73,7 +73,9 @@ def server() -> Iterator[StoppableServer]:
 
 @pytest.fixture
 def url(server: StoppableServer) -> str:
-    return server.create_database()
+    made = server.create_database()
+    create_tables(made)
+    return made
 
 
 @pytest.fixture

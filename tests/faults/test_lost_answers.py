@@ -12,46 +12,40 @@ STEPS = ["fundrawtransaction", "lockunspent", "signrawtransactionwithwallet", "s
 LOST = [Fault.REQUEST_LOST, Fault.REPLY_LOST, Fault.REPLY_CUT]
 
 
-@pytest.mark.parametrize("method", STEPS)
-def test_withdrawals_are_paid_once_whatever_gets_lost_once(trial: Trial, method: str) -> None:
+def test_withdrawals_are_paid_once_whatever_gets_lost_once(trial: Trial) -> None:
     trial.start()
     trial.fund("1", "1", "1", "1")
-    for fault in LOST:
-        trap = trial.proxy.trap(method, fault)
-        trial.withdraw()
-        trial.until(trap.sprung.is_set, f"{method} meets {fault.name}")
-        trial.until(trial.is_left, f"the withdrawal leaves after {fault.name} of {method}")
+    for method in STEPS:
+        for fault in LOST:
+            trap = trial.proxy.trap(method, fault)
+            trial.withdraw()
+            trial.until(trap.sprung.is_set, f"{method} meets {fault.name}")
+            trial.until(trial.is_left, f"the withdrawal leaves after {fault.name} of {method}")
     trial.settle()
     trial.check_nothing_is_locked()
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        "fundrawtransaction",
-        pytest.param("lockunspent", marks=pytest.mark.stress),
-        pytest.param("signrawtransactionwithwallet", marks=pytest.mark.stress),
-        "sendrawtransaction",
-    ],
-)
-def test_withdrawals_are_paid_once_when_every_answer_gets_lost_for_a_while(trial: Trial, method: str) -> None:
+def test_withdrawals_are_paid_once_when_every_answer_gets_lost_for_a_while(trial: Trial) -> None:
     trial.start()
     trial.fund("1", "1", "1", "1")
-    trap = trial.proxy.trap(method, Fault.REPLY_LOST, times=4)
-    for _ in range(5):
-        trial.withdraw()
-    trial.until(trap.sprung.is_set, f"{method} was asked four times without an answer")
+    for method in STEPS:
+        trap = trial.proxy.trap(method, Fault.REPLY_LOST, times=4)
+        for _ in range(3):
+            trial.withdraw()
+        trial.until(trap.sprung.is_set, f"{method} was asked four times without an answer")
+        trial.until(trial.is_left, f"the withdrawals leave after {method} got no answer")
     trial.settle()
     trial.check_nothing_is_locked()
 
 
-@pytest.mark.parametrize("method", ["fundrawtransaction", "sendrawtransaction"])
-def test_withdrawal_is_paid_once_when_an_answer_never_comes(trial: Trial, method: str) -> None:
+def test_withdrawal_is_paid_once_when_an_answer_never_comes(trial: Trial) -> None:
     trial.start()
     trial.fund("1", "1")
-    trap = trial.proxy.trap(method, Fault.REPLY_HELD)
-    trial.withdraw()
-    trial.until(trap.sprung.is_set, f"the daemon gives up {method}")
+    for method in ("fundrawtransaction", "sendrawtransaction"):
+        trap = trial.proxy.trap(method, Fault.REPLY_HELD)
+        trial.withdraw()
+        trial.until(trap.sprung.is_set, f"the daemon gives up {method}")
+        trial.until(trial.is_left, f"the withdrawal leaves after {method} never answered")
     trial.settle()
     trial.check_nothing_is_locked()
 

@@ -7,31 +7,24 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
 from fault_proxy import Fault
 from fault_stage import USER, Trial
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        "fundrawtransaction",
-        pytest.param("signrawtransactionwithwallet", marks=pytest.mark.stress),
-        "sendrawtransaction",
-    ],
-)
-def test_node_that_hangs_during_a_call_and_does_it_later_pays_once(trial: Trial, method: str) -> None:
+def test_node_that_hangs_during_a_call_and_does_it_later_pays_once(trial: Trial) -> None:
     """What a hanging node was asked is done when it goes on, long after the daemon gave up."""
     trial.start()
     trial.fund("1", "1", "1")
-    trap = trial.proxy.trap(method, Fault.NONE, arrived=lambda _calls: trial.node.pause())
-    payee = trial.network.outside_address()
-    try:
-        trial.withdraw(address=payee)
-        trial.until(lambda: sum(row.attempts for row in trial.broadcasts()) > 0, "the daemon gives up")
-    finally:
-        trial.node.resume()
-    trial.until(trap.sprung.is_set, "the node does what it was asked")
+    for method in ("fundrawtransaction", "signrawtransactionwithwallet", "sendrawtransaction"):
+        trap = trial.proxy.trap(method, Fault.NONE, arrived=lambda _calls: trial.node.pause())
+        payee = trial.network.outside_address()
+        try:
+            trial.withdraw(address=payee)
+            trial.until(lambda: trial.broadcasts()[-1].attempts > 0, f"the daemon gives up {method}")
+        finally:
+            trial.node.resume()
+        trial.until(trap.sprung.is_set, f"the node does {method}")
+        trial.until(trial.is_left, f"the withdrawal leaves after {method} hung")
     trial.settle()
 
 
@@ -51,29 +44,25 @@ def test_node_that_hangs_during_a_listing_misses_no_deposit(trial: Trial) -> Non
     trial.settle()
 
 
-@pytest.mark.parametrize(
-    ("told", "republishes"),
-    [(False, False), (False, True), (True, True)],
-    ids=["not told, forgotten", "not told, remembered", "told, remembered"],
-)
-def test_node_killed_after_it_accepted_pays_once(trial: Trial, told: bool, republishes: bool) -> None:
+def test_node_killed_after_it_accepted_pays_once(trial: Trial) -> None:
     """It comes back with an empty mempool; a node that remembers its wallet's transactions publishes them again."""
     trial.start()
-    trial.fund("1", "1", "1")
-    # What is not flushed the node forgets when it is killed, and the whole chain with it.
-    trial.node.rpc("gettxoutsetinfo")
+    trial.fund("1", "1", "1", "1")
 
     def kill(_calls: Any) -> None:
         trial.node.kill()
 
-    hooks: dict[str, Any] = {"told" if told else "answered": kill}
-    trap = trial.proxy.trap("sendrawtransaction", Fault.NONE if told else Fault.REPLY_LOST, **hooks)
-    trial.withdraw()
-    trial.until(trap.sprung.is_set, "the node has accepted the transaction and is dead")
-    (trial.node.datadir / "regtest" / "mempool.dat").unlink(missing_ok=True)
-    trial.node.start(options=["-persistmempool=0", f"-walletbroadcast={int(republishes)}"])
-    trial.withdraw()
-    trial.settle()
+    for told, republishes in ((False, False), (False, True), (True, True)):
+        # What is not flushed the node forgets when it is killed, and the whole chain with it.
+        trial.node.rpc("gettxoutsetinfo")
+        hooks: dict[str, Any] = {"told" if told else "answered": kill}
+        trap = trial.proxy.trap("sendrawtransaction", Fault.NONE if told else Fault.REPLY_LOST, **hooks)
+        trial.withdraw()
+        trial.until(trap.sprung.is_set, "the node has accepted the transaction and is dead")
+        (trial.node.datadir / "regtest" / "mempool.dat").unlink(missing_ok=True)
+        trial.node.start(options=["-persistmempool=0", f"-walletbroadcast={int(republishes)}"])
+        trial.withdraw()
+        trial.settle()
 
 
 def exchange(trial: Trial, other: Path) -> None:
