@@ -20,7 +20,7 @@ def test_node_that_hangs_during_a_call_and_does_it_later_pays_once(trial: Trial)
         payee = trial.network.outside_address()
         try:
             trial.withdraw(address=payee)
-            trial.until(lambda: trial.broadcasts()[-1].attempts > 0, f"the daemon gives up {method}")
+            trial.until(lambda: any(row.attempts for row in trial.broadcasts()), f"the daemon gives up {method}")
         finally:
             trial.node.resume()
         trial.until(trap.sprung.is_set, f"the node does {method}")
@@ -78,16 +78,18 @@ def test_node_exchanged_for_one_that_is_behind_does_not_spend_coins_again(trial:
     """It offers the coins of what is confirmed elsewhere, and takes what spends them (BTCPay #6540)."""
     trial.start()
     trial.fund("1")
+    # Before there are two nodes, for both would make the same ones.
+    payees = [trial.network.outside_address() for _ in range(2)]
     trial.node.stop()
     behind = tmp_path / "behind"
     shutil.copytree(trial.node.datadir, behind)
     trial.node.start()
-    trial.withdraw()
+    trial.withdraw(address=payees[0])
     trial.until(trial.is_left, "the withdrawal leaves")
     trial.network.mine(2)
     trial.until(lambda: trial.broadcasts()[0].confirmations == 2, "it is confirmed")
     exchange(trial, behind)
-    trial.withdraw()
+    trial.withdraw(address=payees[1])
     trial.until(lambda: len(trial.broadcasts()) == 2 and trial.broadcasts()[1].attempts >= 2, "the second one waits")
     assert trial.broadcasts()[1].state == "collected"
     exchange(trial, behind)
