@@ -177,7 +177,7 @@ CALLS: dict[str, Call] = {
     "load_unsettled": lambda d: load_unsettled(d.session, _tables(d), d.wallet.id),
     "signed_broadcasts": lambda d: signed_broadcasts(d.session, _tables(d), unsent=False),
     "overdue broadcasts": lambda d: overdue(d.session, _tables(d), now=utc_now()),
-    "list_broadcasts": lambda d: list_broadcasts(d.session, d.coin, recent=20),
+    "list_broadcasts": lambda d: list_broadcasts(d.session, d.coin, recent=5),
     "held_withdrawals": lambda d: held_withdrawals(d.session, d.coin),
     # --- Outbox
     "record and fan_out": _record_and_fan_out,

@@ -7,7 +7,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import pytest
 from chain_world import FEE, Observed, World, outside
 
 from cryptoassets_core.backend.base import PreparedTransaction
@@ -112,25 +111,35 @@ def test_coins_that_were_not_stolen_are_free_for_others(world: World) -> None:
     assert world.locked() == set()
 
 
-@pytest.mark.parametrize("depth", [0, None])
-def test_what_the_backend_says_of_the_depth_decides_who_waits(world: World, depth: int | None) -> None:
-    """In no block the thief may be gone in a moment; how deep it is may be unknown, and then a person decides."""
-    world.funded("5", coins=2)
+def dead_at(world: World, depth: int | None) -> Any:
+    """Return the backend with a word for everything that is submitted: it is dead for so many blocks."""
 
     def dead(name: str) -> None:
         if name == "submit":
             raise BroadcastDeadError("its input was spent by another one", depth=depth)
 
+    return Observed(world.backend, before=dead)
+
+
+def test_thief_that_is_in_no_block_may_be_gone_in_a_moment(world: World) -> None:
+    world.funded("5")
     world.withdraw(outside(1), "1")
-    world.broadcast(backend=Observed(world.backend, before=dead))
-    (broadcast,) = world.network_rows("broadcast")
-    assert broadcast.state == ("prepared" if depth == 0 else "dead")
-    assert world.paid(outside(1)) == []
-    world.withdraw(outside(2), "1")
+    world.broadcast(backend=dead_at(world, 0))
+    assert world.network_rows("broadcast")[0].state == "prepared"
     world.broadcast()
-    again(world)
-    assert (world.paid(outside(1)), world.paid(outside(2))) == ([1], [1])
-    assert [row.amount for row in world.rows("network_fee")] == [FEE, FEE]
+    assert world.paid(outside(1)) == [1]
+    world.check()
+
+
+def test_person_decides_where_the_backend_cannot_tell_how_deep_the_thief_is_and_others_go_on(world: World) -> None:
+    world.funded("5")
+    world.withdraw(outside(1), "1")
+    world.broadcast(backend=dead_at(world, None))
+    world.withdraw(outside(2), "1")
+    assert world.broadcast().count == 1
+    dead, _ = world.network_rows("broadcast")
+    assert (dead.state, "so a person decides" in dead.reason) == ("dead", True)
+    assert (world.paid(outside(1)), world.paid(outside(2))) == ([], [1])
     world.check()
 
 
@@ -142,12 +151,8 @@ def test_backend_that_takes_everything_for_dead_sets_one_broadcast_aside_at_a_ti
     for number in range(3):
         world.withdraw(outside(number), "1")
 
-    def dead(name: str) -> None:
-        if name == "submit":
-            raise BroadcastDeadError("its input was spent by another one", depth=1)
-
     for rounds in (1, 2):
-        world.broadcast(backend=Observed(world.backend, before=dead))
+        world.broadcast(backend=dead_at(world, 1))
         assert [row.state for row in world.network_rows("broadcast")] == ["dead"] * rounds
 
 
