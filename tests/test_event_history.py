@@ -12,15 +12,17 @@ from test_outbox import deliver, due, event, fail, numbers, write
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import ConfigurationError, UnknownRowError
 from cryptoassets_core.event import history, outbox
-from cryptoassets_core.event.history import EventRecord, Selection, get_event, list_events, prune, replay
+from cryptoassets_core.event.history import Selection, prune, replay
 from cryptoassets_core.event.outbox import DeliveryState, delivery_table, event_table
+from cryptoassets_core.tools.listing.events import EventRecord, get_event, list_events
+from cryptoassets_core.tools.listing.paging import Slice
 
 LATER = utc_now() + timedelta(hours=1)
 
 
 def listed(till: Till, *, before: int | None = None, limit: int = 50, **selected: object) -> list[EventRecord]:
     selection = Selection(**selected)  # type: ignore[arg-type]
-    return till.run(lambda session: list_events(session, selection, before=before, limit=limit))
+    return till.run(lambda session: list_events(session, Slice(beyond=before, limit=limit), selection).rows)
 
 
 def said(events: list[EventRecord]) -> list[object]:

@@ -12,8 +12,10 @@ from cryptoassets_core.cli.errors import one_sentence
 from cryptoassets_core.cli.opening import CONFIG_FILE, JSON, YES, open_app
 from cryptoassets_core.cli.output import print_facts, print_json, print_rows
 from cryptoassets_core.clock import utc_now
-from cryptoassets_core.event.history import EventRecord, Selection, get_event, list_events, prune, replay
+from cryptoassets_core.event.history import Selection, prune, replay
 from cryptoassets_core.event.outbox import DeliveryState
+from cryptoassets_core.tools.listing.events import EventRecord, get_event, list_events
+from cryptoassets_core.tools.listing.paging import Slice
 
 _SINK = click.option("--sink", metavar="NAME", help="Only at this event sink.")
 _STATE = click.option(
@@ -67,15 +69,15 @@ def list_(config_file: str, before: int | None, limit: int, as_json: bool, **sel
     """List events, the newest first, and how they fare at each event sink."""
     with one_sentence():
         with open_app(config_file).open_readonly_session() as session:
-            found = list_events(session, _selection(**selected), before=before, limit=limit)
+            page = list_events(session, Slice(beyond=before, limit=limit), _selection(**selected))
         if as_json:
-            print_json(found)
-        elif not found:
+            print_json(page.rows)
+        elif not page.rows:
             click.echo("There are no such events.")
         else:
-            print_rows("Events", [_row(event) for event in found], right=["number"])
-            if len(found) == limit:
-                click.echo(f"There may be older ones: --before {found[-1].number}")
+            print_rows("Events", [_row(event) for event in page.rows], right=["number"])
+            if page.beyond is not None:
+                click.echo(f"There are older ones: --before {page.beyond}")
 
 
 @events.command("show")

@@ -1,18 +1,17 @@
-"""Look back at events: list them, deliver them again, and forget those that everybody has."""
+"""Go back to events: deliver them again, and forget those that everybody has."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import ColumnElement, and_, delete, exists, literal, select, update
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.clock import Clock, utc_now
-from cryptoassets_core.errors import ConfigurationError, UnknownRowError
+from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.event import outbox
 from cryptoassets_core.event.outbox import DeliveryState, delivery_table, event_table
 from cryptoassets_core.ledger.upsert import insert_missing
@@ -20,35 +19,6 @@ from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
 #: Events handled in one database transaction: whatever there is, nobody waits long for it.
 CHUNK: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryRecord:
-    """How an event fares at one sink."""
-
-    sink: str
-    state: DeliveryState
-    #: That failed.
-    attempts: int
-    next_attempt_at: datetime | None
-    delivered_at: datetime | None
-    last_error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class EventRecord:
-    """An event as it was written, and how it fares."""
-
-    #: Grows from event to event.
-    number: int
-    #: As receivers know it.
-    id: str
-    name: str
-    subject: str
-    created_at: datetime
-    data: Mapping[str, Any]
-    #: By sink; empty before it is queued.
-    deliveries: tuple[DeliveryRecord, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,46 +53,6 @@ class Selection:
         if self.state is not None:
             # Not a bound value: the database would not see that its index of just these rows fits.
             yield delivery_table.c.state == literal(self.state, delivery_table.c.state.type, literal_execute=True)
-
-
-def list_events(
-    session: Session, selection: Selection, *, before: int | None = None, limit: int = 50
-) -> list[EventRecord]:
-    """Return events, the newest first.
-
-    :param before: only those with smaller numbers, for the next page.
-    """
-    conditions = list(selection.conditions())
-    of_deliveries = list(selection.delivery_conditions())
-    if of_deliveries:
-        conditions.append(event_table.c.id.in_(select(delivery_table.c.event_row_id).where(*of_deliveries)))
-    if before is not None:
-        conditions.append(event_table.c.id < before)
-    rows = session.execute(select(event_table).where(*conditions).order_by(event_table.c.id.desc()).limit(limit)).all()
-    deliveries = _deliveries(session, [row.id for row in rows])
-    return [
-        EventRecord(
-            row.id,
-            row.event_id,
-            row.name,
-            row.subject,
-            row.created_at,
-            json.loads(row.data),
-            tuple(deliveries.get(row.id, ())),
-        )
-        for row in rows
-    ]
-
-
-def get_event(session: Session, event_id: str) -> EventRecord:
-    """Return an event by its id.
-
-    :raises UnknownRowError: there is none.
-    """
-    found = list_events(session, Selection(ids=[event_id]), limit=1)
-    if not found:
-        raise UnknownRowError(f"there is no event {event_id!r}; perhaps it was pruned")
-    return found[0]
 
 
 def replay(resolver: ConflictResolver, selection: Selection, *, sinks: Sequence[str], clock: Clock = utc_now) -> int:
@@ -223,22 +153,3 @@ def _prune_some(session: Session, before: datetime, dead_too: bool, after: int) 
     session.execute(delete(delivery_table).where(delivery_table.c.event_row_id.in_(gone)))
     session.execute(delete(event_table).where(event_table.c.id.in_(gone)))
     return gone
-
-
-def _deliveries(session: Session, numbers: Sequence[int]) -> dict[int, list[DeliveryRecord]]:
-    found: dict[int, list[DeliveryRecord]] = {}
-    for row in session.execute(
-        select(delivery_table).where(delivery_table.c.event_row_id.in_(numbers)).order_by(delivery_table.c.sink)
-    ):
-        waiting = row.state is DeliveryState.PENDING
-        found.setdefault(row.event_row_id, []).append(
-            DeliveryRecord(
-                row.sink,
-                row.state,
-                row.attempts,
-                row.next_attempt_at if waiting else None,
-                row.delivered_at,
-                row.last_error,
-            )
-        )
-    return found

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.app import CryptoAssetsApp
 from cryptoassets_core.coin.registry import Coin
+from cryptoassets_core.event.history import Selection
 from cryptoassets_core.ledger.states import NetworkTransactionType, TransactionKind, TransactionState
 from cryptoassets_core.service.status import tables
 from cryptoassets_core.service.status.asked import (
@@ -26,8 +27,8 @@ from cryptoassets_core.service.status.asked import (
 from cryptoassets_core.service.status.cells import Table
 from cryptoassets_core.tools.broadcastlist import broadcast_summaries
 from cryptoassets_core.tools.listing.directory import list_accounts, list_addresses, list_wallets
+from cryptoassets_core.tools.listing.events import list_events
 from cryptoassets_core.tools.listing.network import list_network_transactions
-from cryptoassets_core.tools.listing.outboxlist import list_events
 from cryptoassets_core.tools.listing.paging import Slice
 from cryptoassets_core.tools.listing.transactions import TransactionFilter, list_transactions
 
@@ -140,7 +141,7 @@ def _broadcasts(session: Session, coin: Coin) -> str:
 
 def _events(session: Session) -> str:
     wanted, name, subject = asked_slice(), asked_text("name"), asked_text("subject")
-    page = list_events(session, wanted, name=name, subject=subject)
+    page = list_events(session, wanted, Selection(name=name, subject=subject))
     fields = [
         Field("name", "Name", name or "", hint="such as txupdate"),
         Field("subject", "About", subject or "", hint="such as btc:7"),

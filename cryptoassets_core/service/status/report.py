@@ -20,8 +20,8 @@ from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.database import cause
 from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType, TransactionState
 from cryptoassets_core.service.status.figures import Figures
+from cryptoassets_core.tools.listing.events import newest_deliveries, read_queues
 from cryptoassets_core.tools.listing.network import list_network_transactions
-from cryptoassets_core.tools.listing.outboxlist import newest_deliveries, read_queues
 from cryptoassets_core.tools.listing.paging import Slice, bounded_count
 
 if TYPE_CHECKING:

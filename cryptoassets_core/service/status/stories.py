@@ -17,8 +17,8 @@ from cryptoassets_core.service.status import tables
 from cryptoassets_core.service.status.asked import asked_coin, asked_slice, pager
 from cryptoassets_core.service.status.cells import Cell, Table, amount, badge, hash_, number, text, time
 from cryptoassets_core.tools.listing.directory import get_account, list_addresses
+from cryptoassets_core.tools.listing.events import EventRecord, events_of, get_event_by_number
 from cryptoassets_core.tools.listing.network import NetworkTransactionRow, get_network_transaction
-from cryptoassets_core.tools.listing.outboxlist import EventRow, events_of, get_event
 from cryptoassets_core.tools.listing.paging import Slice
 from cryptoassets_core.tools.listing.transactions import (
     TransactionRow,
@@ -156,7 +156,7 @@ def _legs(row: TransactionRow, unit: str) -> Table:
 
 
 def _steps(
-    row: TransactionRow, network: NetworkTransactionRow | None, happened: Sequence[EventRow], coin: Coin
+    row: TransactionRow, network: NetworkTransactionRow | None, happened: Sequence[EventRecord], coin: Coin
 ) -> list[Step]:
     """Tell what became of a deposit or a withdrawal; everything else is done at once."""
     if row.kind is TransactionKind.WITHDRAWAL:
@@ -204,7 +204,7 @@ def _broadcast_step(row: TransactionRow, network: NetworkTransactionRow | None) 
     )
 
 
-def _delivery_step(happened: Sequence[EventRow]) -> Step:
+def _delivery_step(happened: Sequence[EventRecord]) -> Step:
     deliveries = [delivery for event in happened for delivery in event.deliveries]
     delivered = [each.delivered_at for each in deliveries if each.delivered_at is not None]
     words = f"{len(delivered)} of {len(deliveries)} deliveries, {len(happened)} events" if happened else "there is none"
@@ -248,22 +248,16 @@ def _network_transaction(session: Session, coin: Coin, id_: int) -> str:
 
 
 def _event(session: Session, number_of: int) -> str:
-    row = get_event(session, number_of)
+    row = get_event_by_number(session, number_of)
     facts: Facts = [
         ("Name", text(row.name)),
-        ("Id for receivers", hash_(row.event_id)),
+        ("Id for receivers", hash_(row.id)),
         ("About", text(row.subject, url_for("events", subject=row.subject))),
         ("Made at (UTC)", time(row.created_at)),
-        *((name, text(value)) for name, value in _data(row)),
+        *((f"data: {name}", text(_plain(value))) for name, value in row.data.items()),
     ]
     shown = [tables.deliveries(row.deliveries)]
-    return _story("events", None, f"Event {row.id}", text(row.name), facts, shown)
-
-
-def _data(row: EventRow) -> list[tuple[str, object]]:
-    """Return what an event carries, as it was written."""
-    data = json.loads(row.data)
-    return [(f"data: {name}", _plain(value)) for name, value in data.items()] if isinstance(data, dict) else []
+    return _story("events", None, f"Event {row.number}", text(row.name), facts, shown)
 
 
 def _plain(value: object) -> str:

@@ -18,8 +18,8 @@ from cryptoassets_core.service.status.cells import (
 )
 from cryptoassets_core.tools.broadcastlist import BroadcastSummary
 from cryptoassets_core.tools.listing.directory import AccountRow, AddressRow, WalletRow
+from cryptoassets_core.tools.listing.events import DeliveryRecord, EventRecord
 from cryptoassets_core.tools.listing.network import NetworkTransactionRow
-from cryptoassets_core.tools.listing.outboxlist import DeliveryRow, EventRow
 from cryptoassets_core.tools.listing.transactions import EntryRow, TransactionRow
 
 
@@ -177,15 +177,15 @@ def broadcasts(rows: Sequence[BroadcastSummary], unit: str, caption: str) -> Tab
     )
 
 
-def events(rows: Sequence[EventRow], caption: str = "Events") -> Table:
+def events(rows: Sequence[EventRecord], caption: str = "Events") -> Table:
     """What the application is told."""
     return Table(
         caption,
         ["Id", "Name", "About", "Made at (UTC)", "Delivery"],
         [
             [
-                number(row.id, url_for("event", number=row.id)),
-                text(row.name, url_for("event", number=row.id)),
+                number(row.number, url_for("event", number=row.number)),
+                text(row.name, url_for("event", number=row.number)),
                 text(row.subject),
                 time(row.created_at),
                 _delivery(row),
@@ -196,7 +196,7 @@ def events(rows: Sequence[EventRow], caption: str = "Events") -> Table:
     )
 
 
-def deliveries(rows: Sequence[DeliveryRow]) -> Table:
+def deliveries(rows: Sequence[DeliveryRecord]) -> Table:
     """How far the sinks have come with an event."""
     return Table(
         "Deliveries",
@@ -207,7 +207,7 @@ def deliveries(rows: Sequence[DeliveryRow]) -> Table:
                 badge(row.state),
                 number(row.attempts),
                 time(row.delivered_at),
-                time(row.next_attempt_at if row.delivered_at is None else None),
+                time(row.next_attempt_at),
                 text(row.last_error),
             ]
             for row in rows
@@ -222,7 +222,7 @@ def _party(coin: str, account: int | None, name: str | None, address: str | None
     return hash_(address) if address else Cell("outside", "badge")
 
 
-def _delivery(row: EventRow) -> Cell:
+def _delivery(row: EventRecord) -> Cell:
     states = {delivery.state.value for delivery in row.deliveries}
     if not states:
         return Cell("to no sink", "badge")

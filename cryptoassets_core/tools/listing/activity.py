@@ -16,7 +16,7 @@ from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.event.outbox import event_table
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.models.types import Amount
-from cryptoassets_core.tools.listing.outboxlist import newest_deliveries
+from cryptoassets_core.tools.listing.events import newest_deliveries
 from cryptoassets_core.tools.listing.paging import WINDOW
 
 #: Bars of a picture at most.
