@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,50 @@ def test_a_silent_application_is_given_up_after_the_time_limit(sink: Callable[..
         pytest.raises(EventDeliveryError, match=r"cannot be reached: there was no answer in 0\.1 seconds"),
     ):
         sink(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.1).deliver(EVENT)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nX: "])
+def test_an_answer_that_drips_is_given_up_after_the_time_limit(
+    sink: Callable[..., HTTPEventHandler], head: bytes
+) -> None:
+    with (
+        dripping(head) as (url, _),
+        pytest.raises(EventDeliveryError, match=r"cannot be reached: there was no answer in 0\.3 seconds"),
+    ):
+        sink(url, timeout_seconds=0.3).deliver(EVENT)
+
+
+def test_an_end_that_drips_is_not_waited_for(sink: Callable[..., HTTPEventHandler]) -> None:
+    with dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n") as (url, dried_up):
+        sink(url, timeout_seconds=0.3).deliver(EVENT)
+        assert not dried_up.is_set()
+
+
+@contextmanager
+def dripping(head: bytes) -> Iterator[tuple[str, threading.Event]]:
+    """Answer with some bytes, and more one by one for ten seconds; yields the URL, and what tells that they ended."""
+    dried_up, left = threading.Event(), threading.Event()
+
+    def answer(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(head)
+            for _ in range(200):
+                if left.wait(0.05):
+                    return
+                connection.sendall(b"0")
+            dried_up.set()
+            connection.sendall(b"\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=(server,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}", dried_up
+        finally:
+            left.set()
+            thread.join()
 
 
 @pytest.mark.parametrize("answer", [b"", b"junk\r\n\r\n", b"HTTP/1.1 999999999999\r\n\r\n", b"HTTP/1.1 200"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from http.client import HTTPException
 from typing import Annotated, Final
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit, urlunsplit
 
@@ -13,10 +14,8 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_validat
 from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.errors import EventDeliveryError
 from cryptoassets_core.event.base import Event, EventSink, EventSinkOptions
+from cryptoassets_core.event.httppost import Poster
 from cryptoassets_core.event.signing import parse_secret, sign
-
-#: An answer is read up to this size so that its connection can be used again; nobody looks at it.
-MAX_ANSWER_BYTES: Final = 1024
 
 _WHAT_URL: Final = "must be a URL such as http://localhost:10000 or https://example.com/events"
 
@@ -64,7 +63,7 @@ class HTTPEventOptions(EventSinkOptions):
 
     #: Takes the POST; ``https://user:password@host/path`` sends HTTP basic authentication.
     url: str = Field(repr=False)
-    #: How long to wait for the connection, and then for the answer.
+    #: How long a post may take in all, from the connection to the end of the answer.
     timeout_seconds: float = Field(default=10, gt=0, le=300)
     #: How many events may be under way at once; those of one subject never are.
     connections: int = Field(default=1, ge=1, le=64)
@@ -100,12 +99,10 @@ class HTTPEventHandler(EventSink):
         self._keys = options.signing_keys()
         self._clock = clock
         parts = urlsplit(options.url)
-        url = requests.Request("POST", urlunsplit(parts._replace(netloc=_host(parts)))).prepare().url or ""
-        self._target = urllib3.util.parse_url(url).request_uri
+        # Encoded as browsers do it, host and path.
+        url = requests.Request("POST", urlunsplit(parts._replace(netloc=_host(parts)))).prepare()
         self._headers = {"Content-Type": "application/x-www-form-urlencoded", **_authorization(parts)}
-        self._pool = urllib3.connection_from_url(
-            url, maxsize=options.connections, timeout=urllib3.Timeout(self._timeout_seconds), retries=False
-        )
+        self._poster = Poster(urlsplit(url.url or ""), url.path_url, seconds=options.timeout_seconds)
 
     def deliver(self, event: Event) -> None:
         fields = {"event_name": event.name, "event_id": event.id, "data": event.data_as_json()}
@@ -119,25 +116,18 @@ class HTTPEventHandler(EventSink):
             raise EventDeliveryError(f"{self._shown} answered event {event.id} with status {status}")
 
     def close(self) -> None:
-        self._pool.close()
+        self._poster.close()
 
     def _post(self, event_id: str, fields: dict[str, str]) -> int:
-        """Post and return the status; exceptions of urllib3 stay inside, for their messages show the query."""
         body = urlencode(fields).encode()
         headers = self._headers
         if self._keys:
             headers = headers | sign(self._keys, event_id, int(self._clock().timestamp()), body)
         try:
-            response = self._pool.urlopen(
-                "POST", self._target, body=body, headers=headers, redirect=False, preload_content=False
-            )
-            _discard(response)
-            return response.status
-        except urllib3.exceptions.NewConnectionError as error:
-            reason = _cause(error)
-        except urllib3.exceptions.TimeoutError:
+            return self._poster.post(body, headers)
+        except TimeoutError:
             reason = f"there was no answer in {self._timeout_seconds:g} seconds"
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        except (HTTPException, OSError, ValueError) as error:
             reason = _cause(error)
         raise EventDeliveryError(f"{self._shown} cannot be reached: {reason}")
 
@@ -153,24 +143,6 @@ def _authorization(parts: SplitResult) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
-def _discard(response: urllib3.BaseHTTPResponse) -> None:
-    """Read a short answer to its end; the event is taken or not by its status alone, whatever happens here."""
-    length = response.length_remaining
-    if length is not None and length <= MAX_ANSWER_BYTES:
-        try:
-            response.read()
-            response.release_conn()
-            return
-        except (OSError, ValueError, urllib3.exceptions.HTTPError):
-            pass
-    response.close()
-
-
-def _cause(error: BaseException) -> str:
-    """Find the words of the operating system or of TLS below the layers of urllib3, which repeat the URL."""
-    words = None
-    innermost, below = error, error.__cause__ or error.__context__
-    while below is not None:
-        innermost, below = below, below.__cause__ or below.__context__
-        words = innermost.strerror if isinstance(innermost, OSError) and innermost.strerror else words
-    return words or type(innermost).__name__
+def _cause(error: Exception) -> str:
+    """Return the words of the operating system or of TLS; other exceptions may repeat what they were given."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
