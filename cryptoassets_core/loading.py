@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -41,3 +42,11 @@ def load_function(dotted_name: str) -> Callable[..., Any]:
     if not callable(found):
         raise ConfigurationError(f"{dotted_name} must be a function, not {type(found).__name__}")
     return found
+
+
+def has_parameter(function: Callable[..., Any], name: str) -> bool:
+    """Tell whether a function has a parameter of that name."""
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some functions written in C do not tell
+        return False

@@ -86,6 +86,19 @@ def test_an_event_that_was_handled_is_not_handled_again(listen: Callable[..., Li
     assert heard == ["a", "b"]
 
 
+def test_a_function_that_asks_for_the_id_is_given_it(listen: Callable[..., ListeningCallback]) -> None:
+    heard: list[str | None] = []
+
+    def handle(event_name: str, data: dict[str, Any], event_id: str | None = None) -> None:
+        heard.append(event_id)
+
+    listening = listen(handle)
+    post(listening, event_id="evt_1")
+    post(listening)
+    listening("txupdate", {}, event_id="evt_2")
+    assert heard == ["evt_1", None, "evt_2"]
+
+
 def post(listening: ListeningCallback, **fields: Any) -> requests.Response:
     return requests.post(listening.server.url, data={"event_name": "txupdate", "data": "{}", **fields}, timeout=30)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from cryptoassets_core.errors import EventDeliveryError
 from cryptoassets_core.event.base import Event, EventSink, EventSinkOptions
-from cryptoassets_core.loading import load_function
+from cryptoassets_core.loading import has_parameter, load_function
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +31,7 @@ class InProcessEventHandler(EventSink):
         super().__init__(name, options)
         self._dotted_name = options.callback
         self._callback = load_function(options.callback)
-        self._takes_id = _has_parameter(self._callback, "event_id")
+        self._takes_id = has_parameter(self._callback, "event_id")
 
     def deliver(self, event: Event) -> None:
         # A copy: what the function does with it is nobody else's business.
@@ -48,10 +46,3 @@ class InProcessEventHandler(EventSink):
                 f"event sink {self.name}: {self._dotted_name} failed to handle event {event.id} with "
                 f"{type(error).__name__}; the log has the details"
             ) from error
-
-
-def _has_parameter(function: Callable[..., Any], name: str) -> bool:
-    try:
-        return name in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # some functions written in C do not tell
-        return False

@@ -16,6 +16,7 @@ from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.event.http import HTTPEventHandler, check_url
 from cryptoassets_core.event.signing import TOLERANCE_SECONDS, SignatureError, Signed, parse_secret, verify
+from cryptoassets_core.loading import has_parameter
 from cryptoassets_core.utils.httpserver import BackgroundHTTPServer, plain_app, sentence, shortened
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,8 @@ _SINK_NAMES: Final = {
     f"{HTTPEventHandler.__module__}.{HTTPEventHandler.__qualname__}",
 }
 
-#: Takes the name of an event and its data.
-EventCallback = Callable[[str, dict[str, Any]], object]
+#: Takes the name of an event and its data; and ``event_id``, if it has such a parameter.
+EventCallback = Callable[..., object]
 
 
 class ListeningCallback(Protocol):
@@ -42,7 +43,7 @@ class ListeningCallback(Protocol):
 
     server: BackgroundHTTPServer
 
-    def __call__(self, event_name: str, data: dict[str, Any]) -> object: ...
+    def __call__(self, event_name: str, data: dict[str, Any], *, event_id: str | None = ...) -> object: ...
 
 
 def simple_http_event_listener(
@@ -56,7 +57,8 @@ def simple_http_event_listener(
     It listens on the URL of the configuration's one HTTP event sink, from the moment of decoration. The function is
     called in a thread of the server, for one event at a time. When it returns, the event is done; when it raises, the
     daemon delivers the event again later. An event is called again, too, if the application ends between the
-    function's return and the daemon's note of it, so the function must bear repeats.
+    function's return and the daemon's note of it, so the function must bear repeats. If it has a parameter
+    ``event_id``, too, it is given the event's id, which is the same each time; None if a person posted without one.
 
     :param config: the whole configuration, as ``Configurator.config`` has it.
     :param daemon: False keeps the application from ending until ``.server.stop()`` of the decorated function is
@@ -76,8 +78,8 @@ def simple_http_event_listener(
         )
 
         @functools.wraps(callback)
-        def listening(event_name: str, data: dict[str, Any]) -> object:
-            return callback(event_name, data)
+        def listening(*args: Any, **named: Any) -> object:
+            return callback(*args, **named)
 
         server.start()
         listening.server = server  # type: ignore[attr-defined]  # what ListeningCallback adds to a function
@@ -158,6 +160,7 @@ class _Receiver:
         :param keys: one of them must have signed a request; none if requests are not signed.
         """
         self._callback = callback
+        self._takes_id = has_parameter(callback, "event_id")
         self._keys = keys
         self._clock = clock
         self._calling = threading.Lock()
@@ -229,9 +232,10 @@ class _Receiver:
             del self._handled[oldest]
 
     def _call(self, event_name: str, event_id: str | None, data: dict[str, Any]) -> Response:
+        named = {"event_id": event_id} if self._takes_id else {}
         try:
             with self._calling:
-                self._callback(event_name, data)
+                self._callback(event_name, data, **named)
         except BaseException:  # with sys.exit() the connection would be left without an answer
             logger.exception("handling event %s, id %s, failed", shortened(event_name), shortened(event_id or ""))
             return sentence("The application failed to handle the event; its log tells why.", 500)
