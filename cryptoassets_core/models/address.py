@@ -43,7 +43,7 @@ class GenericAddress(HasId, HasTimes, CoinModel):
     @declared_attr
     def account_id(cls) -> Mapped[int | None]:  # noqa: N805
         """Whose receiving address it is; None for an address outside."""
-        return mapped_column(ForeignKey(f"{cls.coin.symbol}_account.id"), index=True)
+        return mapped_column(ForeignKey(f"{cls.coin.symbol}_account.id"))
 
     @declared_attr
     def account(cls) -> Mapped[GenericAccount | None]:  # noqa: N805
@@ -61,6 +61,8 @@ class GenericAddress(HasId, HasTimes, CoinModel):
         return (
             Index(f"uq_{name}_receiving", "address", unique=True, postgresql_where=owned, sqlite_where=owned),
             Index(f"uq_{name}_external", "address", unique=True, postgresql_where=outside, sqlite_where=outside),
+            # An account's addresses in order, and nothing of all the payees.
+            Index(f"ix_{name}_account_id", "account_id", "id", postgresql_where=owned, sqlite_where=owned),
         )
 
     def archive(self) -> None:

@@ -131,7 +131,7 @@ def list_addresses(
 ) -> Page[AddressRow]:
     """Return a page of addresses.
 
-    :param account: only those of the account of that id, all in one page.
+    :param account: only those of the account of that id.
     :param beginning: only those that begin so, in their own order and in one page.
     :raises BadSearchError: nothing can begin so, or too much does.
     """
@@ -142,13 +142,8 @@ def list_addresses(
         found = find_ids(session, [ours, outside], address.c.address, beginning, wanted.limit)
         return Page(_addresses(session, coin, found[: wanted.limit]), None)
     if account is not None:
-        of_account = query.where(address.c.account_id == account)
-        if wanted.beyond is not None:
-            of_account = of_account.where(address.c.id < wanted.beyond)
-        rows = list(session.scalars(of_account.order_by((address.c.id + 0).desc()).limit(wanted.limit + 1)))
-        page = Page(rows[: wanted.limit], rows[wanted.limit - 1] if len(rows) > wanted.limit else None)
-    else:
-        page = read_page(session, query, address.c.id, wanted, _only)
+        query = query.where(address.c.account_id == account)
+    page = read_page(session, query, address.c.id, wanted, _only)
     return Page(_addresses(session, coin, page.rows), page.beyond)
 
 
