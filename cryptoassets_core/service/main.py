@@ -6,30 +6,24 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
-from apscheduler.jobstores.base import JobLookupError
-from apscheduler.schedulers.background import BackgroundScheduler
-
 from cryptoassets_core import __version__
 from cryptoassets_core.app import CryptoAssetsApp, Subsystem
 from cryptoassets_core.backend.transactionupdater import ScanProgress
-from cryptoassets_core.clock import steady_seconds, utc_now
+from cryptoassets_core.clock import utc_now
 from cryptoassets_core.configure import Configurator
 from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.event.dispatcher import EventDispatcher
 from cryptoassets_core.event.history import prune
 from cryptoassets_core.service import systemd
 from cryptoassets_core.service.coinworker import CoinWorker
-from cryptoassets_core.service.every import Every
+from cryptoassets_core.service.jobs import Jobs
 from cryptoassets_core.service.leadership import Leadership
 from cryptoassets_core.service.status.figures import REFRESH_SECONDS
 from cryptoassets_core.service.status.server import StatusServer
@@ -45,9 +39,6 @@ EXIT_UNCLEAN = 2
 
 #: How often the components are looked after.
 MONITOR_SECONDS = 1.0
-
-#: The clock was set back if it lost so much against one that nobody sets.
-CLOCK_JUMP_SECONDS = 2.0
 
 #: How long work that is under way may take to end when the daemon stops.
 STOP_SECONDS = 40.0
@@ -96,11 +87,8 @@ class Service:
         Configurator(self.app, self).load_from_dict(config)
         self.app.setup_session()
         self.broadcast_period = self.app.service_settings.broadcast_period
-        # Late is better than not at all: without a grace time of None a busy machine would skip runs.
-        self.scheduler = BackgroundScheduler(
-            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        )
-        self.scheduler.add_listener(self._on_job_end, EVENT_JOB_ERROR | EVENT_JOB_EXECUTED)
+        self._jobs = Jobs()
+        self.scheduler = self._jobs.scheduler
         self.dispatcher = EventDispatcher(
             self.app.conflict_resolver,
             self.app.event_handler_registry.get_all(),
@@ -129,7 +117,6 @@ class Service:
         self.unclean = False
         self._runs_as_daemon = False
         self._interrupted = False
-        self._job_problems: dict[str, str] = {}
         # Of all ways to wait only this one may be woken from a signal handler: its put() is reentrant.
         self._stop_requests: SimpleQueue[str] = SimpleQueue()
 
@@ -216,13 +203,7 @@ class Service:
             self.status_server = StatusServer(settings, self)
             with at("status_server"):
                 self.status_server.start()
-            self.scheduler.add_job(
-                self.status_server.figures.refresh,
-                "interval",
-                seconds=REFRESH_SECONDS,
-                id="status-figures",
-                next_run_time=utc_now(),
-            )
+            self._jobs.add("status-figures", self.status_server.figures.refresh, seconds=REFRESH_SECONDS)
 
     def setup_incoming_notifications(self) -> None:
         """Open the notification channels."""
@@ -243,18 +224,12 @@ class Service:
         self._stop_requests.put(signal.Signals(number).name)
 
     def _add_jobs(self) -> None:
-        now = utc_now()
         settings = self.app.service_settings
         for name, worker in self.workers.items():
-            for job, work, seconds in (
-                ("poll", worker.poll, settings.poll_period),
-                ("broadcast", worker.broadcast, self.broadcast_period),
-            ):
-                self.scheduler.add_job(work, Every(seconds), id=f"{name}-{job}", next_run_time=now)
+            self._jobs.add(f"{name}-poll", worker.poll, seconds=settings.poll_period)
+            self._jobs.add(f"{name}-broadcast", worker.broadcast, seconds=self.broadcast_period)
         if settings.keep_events_days is not None:
-            self.scheduler.add_job(
-                self._prune_events, Every(PRUNE_SECONDS), id="prune-events", name="prune events", next_run_time=now
-            )
+            self._jobs.add("prune-events", self._prune_events, seconds=PRUNE_SECONDS)
 
     def _prune_events(self) -> None:
         """Forget old events that every sink has; :py:mod:`~cryptoassets_core.event.history`."""
@@ -268,20 +243,8 @@ class Service:
         if name == EVENT_DELIVERY:
             self.dispatcher.wake()
             return
-        with suppress(JobLookupError):  # the daemon is stopping
-            for job in ("poll", "broadcast"):
-                self.scheduler.modify_job(f"{name}-{job}", next_run_time=utc_now())
-
-    def _on_job_end(self, event: JobExecutionEvent) -> None:
-        """Keep book of jobs that raised; the scheduler logs them and runs them again."""
-        if event.exception is None:
-            self._job_problems.pop(event.job_id, None)
-        else:
-            job = self.scheduler.get_job(event.job_id)
-            name = job.name if job is not None else event.job_id
-            self._job_problems[event.job_id] = (
-                f"the job {name} failed with {type(event.exception).__name__}; the log has the details"
-            )
+        for job in ("poll", "broadcast"):
+            self._jobs.run_now(f"{name}-{job}")
 
     def problems(self) -> list[str]:
         """Return what is wrong beside the coins, a sentence each."""
@@ -292,17 +255,16 @@ class Service:
             for name, worker in self.workers.items()
             if (problem := worker.channel_problem()) is not None
         ]
-        return [*self._job_problems.copy().values(), *sinks, *leases, *channels]
+        return [*self._jobs.problems(), *sinks, *leases, *channels]
 
     def run_thread_monitor(self) -> bool:
         """Wait until told to stop.
 
         :returns: False if a component died.
         """
-        steady_to_wall = time.time() - steady_seconds()
         while self.check_threads():
             systemd.notify("WATCHDOG=1")
-            steady_to_wall = self._mind_the_clock(steady_to_wall)
+            self._jobs.mind_the_clock()
             try:
                 reason = self._stop_requests.get(timeout=MONITOR_SECONDS)
             except Empty:
@@ -310,18 +272,6 @@ class Service:
             logger.info("%s: the daemon stops", reason)
             return True
         return False
-
-    def _mind_the_clock(self, before: float) -> float:
-        """Plan all jobs anew after the clock was set back: they would wait until it is again as late as it was.
-
-        :param before: wall clock less steady clock, as this returned it last.
-        """
-        now = time.time() - steady_seconds()
-        if now < before - CLOCK_JUMP_SECONDS:
-            logger.warning("the clock was set back by %.0f seconds; all jobs are planned anew", before - now)
-            for job in self.scheduler.get_jobs():
-                job.reschedule(job.trigger)
-        return now
 
     def check_threads(self) -> bool:
         """Tell whether every component is alive, and log which one is not."""
