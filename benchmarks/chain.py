@@ -18,6 +18,7 @@ from pathlib import Path
 from support.books import account_ids, opened_books
 from support.counting import Cost
 from support.history import fill
+from support.processes import memory_mib
 from support.report import Goal, Measure, Section, Spread, add_options, show
 from support.worlds import AMOUNT, NodeWorld, SimulatedWorld, World, running_node
 
@@ -171,16 +172,11 @@ def catch_up(world: World, missed: int) -> Measure:
 @contextmanager
 def peak_memory() -> Iterator[list[float]]:
     """Take how many MiB more than before this process had in memory at most."""
-
-    def resident(line: str) -> float:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return next(int(each.split()[1]) / 1024 for each in status.splitlines() if each.startswith(line))
-
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from now on
-    before = resident("VmRSS:")
+    before = memory_mib()
     taken = [0.0]
     yield taken
-    taken[0] = max(0.0, resident("VmHWM:") - before)
+    taken[0] = max(0.0, memory_mib(which="VmHWM") - before)
 
 
 def broadcast(world: World, *, first: bool) -> Cost:

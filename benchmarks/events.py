@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 from support.listener import ask, listening
+from support.processes import memory_mib
 from support.report import Goal, Measure, Section, Spread, add_options, show
 
 from cryptoassets_core.app import CryptoAssetsApp
@@ -28,7 +28,6 @@ from cryptoassets_core.event.events import NewEvent
 from cryptoassets_core.event.http import HTTPEventHandler, HTTPEventOptions
 from cryptoassets_core.testing.postgres import PostgresServer
 
-MIB = 1024 * 1024
 #: Events of one deposit: seen, and some confirmations.
 EVENTS_A_SUBJECT = 5
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of nobody
@@ -165,9 +164,9 @@ def drain(server: PostgresServer, scale: Scale) -> Measure:
         with dispatching(app, url):
             while ask(application).events < scale.queue // 50:
                 time.sleep(0.02)
-            before, most, began = resident(), 0.0, time.perf_counter()
+            before, most, began = memory_mib(), 0.0, time.perf_counter()
             while (heard := ask(application)).events < scale.queue:
-                most = max(most, resident())
+                most = max(most, memory_mib())
                 time.sleep(0.1)
             seconds = time.perf_counter() - began
         if heard.out_of_order:
@@ -181,14 +180,6 @@ def drain(server: PostgresServer, scale: Scale) -> Measure:
         },
         Goal(most=20),
     )
-
-
-def resident() -> float:
-    """Return the memory of this process in MiB."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024 / MIB
-    return 0.0
 
 
 def writers(server: PostgresServer, scale: Scale) -> list[Measure]:

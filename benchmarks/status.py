@@ -105,11 +105,9 @@ def measure(url: str, path: str, runs: int) -> Measure:
 @contextmanager
 def served(books: Books, directory: Path) -> Iterator[str]:
     """Serve the pages of a daemon that does nothing else."""
-    if books.app.engine is None:
-        raise SystemExit("the books have no database")
     backend = {"name": "simnet", "path": str(directory / "chain")}
     config = {
-        "database": {"url": books.app.engine.url.render_as_string(hide_password=False)},
+        "database": {"url": books.url},
         "coins": {"btc": {"network": "regtest", "backend": backend}},
         "events": {"sink": {"name": "http", "url": "http://127.0.0.1:9/"}},
     }

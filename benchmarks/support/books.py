@@ -30,6 +30,13 @@ class Books:
     wallet_id: int
     account_ids: list[int]
 
+    @property
+    def url(self) -> str:
+        """Of the database, with its password."""
+        if self.app.engine is None:
+            raise SystemExit("the books have no database")
+        return self.app.engine.url.render_as_string(hide_password=False)
+
     def check(self) -> None:
         """See that the run lost and made nothing: a fast ledger that errs is worth nothing."""
         with self.app.open_readonly_session() as session:
