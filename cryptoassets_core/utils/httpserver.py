@@ -14,7 +14,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Final
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from waitress.adjustments import Adjustments
 from werkzeug.exceptions import HTTPException
 
@@ -43,14 +43,30 @@ def shortened(value: str, *, limit: int = 100) -> str:
     return repr(value) if len(value) <= limit else f"{value[:limit]!r}…"
 
 
+def note_refusal(status: int, *, level: int = logging.INFO) -> None:
+    """Log in one line that the request under way is refused."""
+    logger.log(
+        level, "a request was refused with %s: %s %s", status, shortened(request.method), shortened(request.path)
+    )
+
+
 def plain_app() -> Flask:
-    """Make a Flask application that answers every error with one plain sentence and logs what is its own fault."""
+    """Make a Flask application that answers every error with one plain sentence and logs each in one line."""
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.url_map.merge_slashes = False
+
+    @app.before_request
+    def refuse_web_pages() -> Response | None:
+        # A page that somebody looks at may post forms to this machine, and no program that is to post here says so.
+        if "Origin" not in request.headers:
+            return None
+        note_refusal(403)
+        return sentence("Requests of web pages are not taken.", 403)
 
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
         status = error.code or 500
+        note_refusal(status)
         answer = sentence(SENTENCES.get(status, "The request was refused."), status)
         answer.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
         return answer

@@ -108,6 +108,7 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
 
     def execute(self) -> None:
         error = self.request.error
+        logger.info("what came to port %s was refused with %s", self.channel.server.effective_port, error.code)
         body = f"{SENTENCES.get(error.code, SENTENCES[400])}\n".encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", "text/plain; charset=utf-8"))

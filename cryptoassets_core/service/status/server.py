@@ -20,7 +20,7 @@ from cryptoassets_core.service.status.overview import add_overview
 from cryptoassets_core.service.status.prefix import ProxyPrefix
 from cryptoassets_core.service.status.stories import add_stories
 from cryptoassets_core.settings import StatusServerSettings
-from cryptoassets_core.utils.httpserver import BackgroundHTTPServer
+from cryptoassets_core.utils.httpserver import BackgroundHTTPServer, note_refusal
 
 if TYPE_CHECKING:
     from cryptoassets_core.service.main import Service
@@ -119,4 +119,6 @@ def _add_surroundings(flask: Flask, service: Service) -> None:
 
 
 def _problem(sentence: str, code: int) -> tuple[str, int]:
+    if code < 500:
+        note_refusal(code)
     return render_template("problem.html", sentence=sentence, code=code), code

@@ -82,7 +82,8 @@ class BlockIoWebhookHandler(ServiceChannel):
 
     def _receive(self, _: str = "") -> Response:
         if not hmac.compare_digest(request.path.encode(), self._path.encode()):
-            # The same as for every path that does not exist.
+            # The same as for every path that does not exist; it may be the secret one but for a letter.
+            logger.info("a request to another path than that of block.io's webhook was refused")
             return sentence("There is nothing here.", 404)
         if self._take(request.get_data()) is None:
             return sentence("This is no notification.", 400)
