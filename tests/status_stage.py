@@ -28,6 +28,9 @@ HOSTILE = (
     "x" * 255,
 )
 
+#: Transactions of books that are long.
+MOVEMENTS = 100_000
+
 #: Every list, by its path.
 LISTS = ("wallets", "accounts", "addresses", "transactions", "network_transactions", "broadcasts", "events")
 

@@ -1,119 +1,22 @@
-"""The dispatcher delivers what is in the outbox: at least once, in order, whatever dies."""
+"""The dispatcher delivers what is in the outbox: in order, in time, and nobody waits for a sink that is down."""
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 from commands import eventually
-from kit import Till, open_till, processes
-from sqlalchemy import func, select
+from delivery_stage import Hands, Shop, deliver_all, in_order, in_state, make, refuse, running, write
+from kit import Till, open_till
 
-from cryptoassets_core.clock import utc_now
 from cryptoassets_core.errors import EventDeliveryError
 from cryptoassets_core.event import courier as courier_module
 from cryptoassets_core.event import dispatcher as dispatcher_module
 from cryptoassets_core.event import news as news_module
 from cryptoassets_core.event import outbox
-from cryptoassets_core.event.base import Event, EventSink, EventSinkOptions
-from cryptoassets_core.event.dispatcher import EventDispatcher
-from cryptoassets_core.event.events import NewEvent
-from cryptoassets_core.event.outbox import DeliveryState, delivery_table
-
-
-class Shop(EventSink):
-    """Notes what it was given, and then does what the test wants."""
-
-    def __init__(self, name: str = "shop", then: Callable[[Event], None] = lambda _: None) -> None:
-        super().__init__(name, EventSinkOptions())
-        self.given: list[Event] = []
-        self.closed = False
-        self._then = then
-
-    def deliver(self, event: Event) -> None:
-        self.given.append(event)
-        self._then(event)
-
-    def close(self) -> None:
-        self.closed = True
-
-    def said(self) -> list[str]:
-        return [f"{event.data['subject']}{event.data['number']}" for event in self.given]
-
-
-def refuse(*words: str) -> Callable[[Event], None]:
-    """Refuse the events of some subjects."""
-
-    def then(event: Event) -> None:
-        if event.data["subject"] in words:
-            raise EventDeliveryError("closed on Sundays")
-
-    return then
-
-
-class Hands:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = utc_now() + timedelta(hours=1)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, **duration: int) -> None:
-        self.now += timedelta(**duration)
-
-
-def write(till: Till, *names: str) -> None:
-    """Write an event for each name: a letter for the subject, and a number."""
-    events = [
-        NewEvent(name="txupdate", subject=name[0], data={"subject": name[0], "number": name[1:]}) for name in names
-    ]
-    till.run(lambda session: outbox.record(session, events))
-
-
-def make(till: Till, *sinks: EventSink, clock: Callable[[], datetime] | None = None, **options: Any) -> EventDispatcher:
-    return EventDispatcher(till.app.conflict_resolver, sinks, clock=clock or Hands(), **options)
-
-
-def deliver_all(dispatcher: EventDispatcher, sink: EventSink) -> None:
-    while dispatcher.deliver_due(sink):
-        pass
-
-
-@contextmanager
-def running(*dispatchers: EventDispatcher) -> Iterator[None]:
-    for dispatcher in dispatchers:
-        dispatcher.start()
-    try:
-        yield
-    finally:
-        for dispatcher in dispatchers:
-            dispatcher.stop()
-
-
-def in_state(till: Till, state: DeliveryState) -> int:
-    with till.engine.connect() as connection:
-        return connection.scalar(select(func.count()).where(delivery_table.c.state == state)) or 0
-
-
-def in_order(said: Sequence[str]) -> bool:
-    """Tell whether each subject's events were first given in order, with none left out in between."""
-    first = list(dict.fromkeys(said))
-    subjects = {name[0] for name in first}
-    return all(
-        [int(name[1:]) for name in first if name[0] == subject] == list(range(sum(n[0] == subject for n in first)))
-        for subject in subjects
-    )
+from cryptoassets_core.event.base import Event
+from cryptoassets_core.event.outbox import DeliveryState
 
 
 def test_everything_is_delivered_once_and_in_order(till: Till) -> None:
@@ -231,27 +134,6 @@ def test_news_are_heard_again_after_the_connection_was_lost(
         eventually(lambda: len(shop.given) == 2)
 
 
-def test_one_that_does_not_lead_delivers_nothing(till: Till) -> None:
-    shop, leads = Shop(), []
-    dispatcher = make(till, shop, leads=lambda: bool(leads))
-    write(till, "a0", "b0")
-    with running(dispatcher):
-        dispatcher.wake()
-        time.sleep(0.5)
-        assert shop.given == []
-        leads.append(True)
-        dispatcher.wake()
-        eventually(lambda: len(shop.given) == 2)
-
-
-def test_lead_that_is_lost_ends_a_round(till: Till) -> None:
-    leads = [True]
-    shop = Shop(then=lambda _: leads.clear())
-    write(till, "a0", "b0", "c0")
-    make(till, shop, leads=lambda: bool(leads)).deliver_due(shop)
-    assert len(shop.given) == 1
-
-
 def test_several_hands_carry_different_subjects_and_keep_each_in_order(till: Till) -> None:
     names = [f"{subject}{number}" for number in range(4) for subject in "abcdef"]
     write(till, *names)
@@ -297,90 +179,6 @@ def test_clock_that_was_set_does_not_keep_an_event_back(days: int, till: Till) -
     assert in_state(till, DeliveryState.PENDING) == 1
     dispatcher.deliver_due(shop)
     assert len(shop.given) == 2
-
-
-def test_stopping_closes_the_sinks_and_keeps_what_is_left(till: Till) -> None:
-    stop_now = threading.Event()
-    shop = Shop(then=lambda _: stop_now.set())
-    dispatcher = make(till, shop)
-    write(till, "a0", "a1", "a2")
-    dispatcher.start()
-    stop_now.wait()
-    dispatcher.stop()
-    assert shop.closed
-    assert in_state(till, DeliveryState.DELIVERED) == len(shop.given)
-    again = Shop()
-    deliver_all(make(till, again), again)
-    assert shop.said() + again.said() == ["a0", "a1", "a2"]
-
-
-class Killed(BaseException):
-    """Nothing catches this, as nothing catches the end of a process."""
-
-
-def test_event_taken_and_not_recorded_comes_again_with_the_same_id(till: Till) -> None:
-    def die(event: Event) -> None:
-        raise Killed
-
-    write(till, "a0")
-    first, second = Shop(then=die), Shop()
-    with pytest.raises(Killed):
-        make(till, first).deliver_due(first)
-    make(till, second).deliver_due(second)
-    assert [event.id for event in first.given] == [event.id for event in second.given]
-
-
-def _deliver_and_be_killed(url: str, notes: Path, after: int) -> None:
-    """Deliver to a file, and be killed right after some events were taken."""
-
-    def note(event: Event) -> None:
-        with notes.open("a") as stream:
-            print(event.id, f"{event.data['subject']}{event.data['number']}", file=stream)
-        if len(shop.given) == after:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    shop = Shop(then=note)
-    with open_till(url) as till, running(make(till, shop)):
-        threading.Event().wait()
-
-
-def test_nothing_is_lost_when_the_process_is_killed(till: Till, books_url: str, tmp_path: Path) -> None:
-    names = [f"{subject}{number}" for number in range(6) for subject in "abcde"]
-    write(till, *names)
-    notes = tmp_path / "notes"
-    for after in (1, 4, 9):
-        victim = processes.Process(target=_deliver_and_be_killed, args=(books_url, notes, after))
-        victim.start()
-        victim.join()
-        assert victim.exitcode == -signal.SIGKILL
-    taken = [line.split() for line in notes.read_text().splitlines()]
-    assert len(taken) == 14
-    last = Shop()
-    deliver_all(make(till, last), last)
-    everything = taken + [[event.id, name] for event, name in zip(last.given, last.said(), strict=True)]
-    assert {name for _, name in everything} == set(names)
-    assert len({event_id for event_id, _ in everything}) == len(names)
-    assert in_order([name for _, name in everything])
-
-
-def test_several_dispatchers_lose_nothing_and_keep_the_order(till: Till, books_url: str) -> None:
-    given: list[str] = []
-    lock = threading.Lock()
-
-    def take(event: Event) -> None:
-        with lock:
-            given.append(f"{event.data['subject']}{event.data['number']}")
-
-    with open_till(books_url) as other:
-        dispatchers = [make(each, Shop(then=take)) for each in (till, other, till)]
-        with running(*dispatchers):
-            for number in range(20):
-                write(till, *(f"{subject}{number}" for subject in "abc"))
-            eventually(lambda: in_state(till, DeliveryState.DELIVERED) == 60)
-    assert set(given) == {f"{subject}{number}" for number in range(20) for subject in "abc"}
-    assert in_order(given)
-    # Repeats are allowed, but they are of the same moment: nobody starts from the beginning.
-    assert max(Counter(given).values()) <= len(dispatchers)
 
 
 def test_outbox_that_cannot_be_read_is_told_once_and_read_later(

@@ -7,11 +7,6 @@ import inspect
 import json
 import re
 import shlex
-import shutil
-import socket
-import subprocess
-import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from decimal import Decimal
@@ -21,6 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 import pytest
+from documents import BLOCK, DOCS, PAGES, ROOT, blocks, read, rows, sections
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -41,39 +37,6 @@ from cryptoassets_core.loading import load_class
 from cryptoassets_core.plugins import Plugins
 from cryptoassets_core.service import main as service
 from cryptoassets_simnet import Simnet
-
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-DOCS = ROOT / "docs"
-PAGES = [README, *sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("examples/**/README.md"))]
-
-#: Only what hangs meets it.
-PATIENCE_SECONDS = 60
-
-_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-def read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return [body for found, body in _BLOCK.findall(text) if found == language]
-
-
-def sections(text: str) -> dict[str, str]:
-    """Split a page at its headings; the headings come without # and backticks."""
-    parts = re.split(r"^#+ (.+)$", _BLOCK.sub("", text), flags=re.MULTILINE)
-    return {heading.replace("`", ""): body for heading, body in zip(parts[1::2], parts[2::2], strict=True)}
-
-
-def rows(section: str) -> Iterator[list[str]]:
-    """Return the cells of each table row whose first cell is code."""
-    for line in section.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
-        if line.startswith("| `"):
-            yield [cells[0].strip("`"), *cells[1:]]
-
 
 # --- docs/configuration.md ----------------------------------------------------------------------------------
 
@@ -324,7 +287,7 @@ def test_every_command_shown_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    text = _BLOCK.sub("", read(page))
+    text = BLOCK.sub("", read(page))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if target.startswith("https://"):
             continue
@@ -332,75 +295,10 @@ def test_links_lead_somewhere(page: Path) -> None:
         file = (page.parent / path).resolve() if path else page
         assert file.exists(), f"{page.name} links to {target}"
         if anchor:
-            headings = re.findall(r"^#+ (.+)$", _BLOCK.sub("", read(file)), flags=re.MULTILINE)
+            headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", read(file)), flags=re.MULTILINE)
             assert anchor in {slug(heading) for heading in headings}, f"{page.name} links to {target}"
 
 
 def slug(heading: str) -> str:
     """Write a heading as its anchor is written on the forges."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
-
-
-# --- README.md ----------------------------------------------------------------------------------------------
-
-
-def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
-    (config,) = blocks(read(README), "yaml")
-    (code,) = blocks(read(README), "python")
-    port = free_port()
-    assert "10000" in config
-    (tmp_path / "shop.yaml").write_text(config.replace("10000", port), encoding="utf-8")
-    (tmp_path / "shop.py").write_text(code, encoding="utf-8")
-    run(tmp_path, "cryptoassets", "init-db", "shop.yaml")
-
-    with (tmp_path / "log").open("w") as log:
-        daemon = subprocess.Popen([command("cryptoassets"), "run", "shop.yaml"], cwd=tmp_path, stderr=log)
-        shop = subprocess.Popen(
-            [sys.executable, "-u", "shop.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=log, text=True
-        )
-    try:
-        assert shop.stdout is not None
-        address = shop.stdout.readline().removeprefix("Pay to ").strip()
-        run(tmp_path, "cryptoassets", "simnet", "pay", "--chain", "shop.simnet", address, "0.25")
-        run(tmp_path, "cryptoassets", "simnet", "mine", "--chain", "shop.simnet", "3")
-        said, _ = shop.communicate(timeout=PATIENCE_SECONDS)
-        assert shop.returncode == 0, read(tmp_path / "log")
-        assert said == "customer-17 has 0.15000000 BTC left\n"
-        # What the shop asked for leaves the daemon, and is the only thing that waits for a block.
-        assert wait_for_broadcast(tmp_path), read(tmp_path / "log")
-    finally:
-        for process in (shop, daemon):
-            process.terminate()
-            process.wait(PATIENCE_SECONDS)
-        if shop.stdout is not None:
-            shop.stdout.close()
-    assert daemon.returncode == 0
-
-
-def wait_for_broadcast(folder: Path) -> bool:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        with Simnet.open(folder / "shop.simnet") as network:
-            if network.status().mempool == 1:
-                return True
-        time.sleep(0.1)
-    return False
-
-
-def run(folder: Path, *arguments: str) -> None:
-    done = subprocess.run(
-        [command(arguments[0]), *arguments[1:]], cwd=folder, check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def command(name: str) -> str:
-    found = shutil.which(name, path=str(Path(sys.executable).parent))
-    assert found is not None, f"{name} is not installed"
-    return found
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from commands import eventually
+from delivery_stage import Hands, Shop, in_state, make, write
 from kit import Till, sqlite_file
 from pydantic import ValidationError
-from test_dispatcher import Hands, Shop, in_state, make, write
 
 from cryptoassets_core.app import CryptoAssetsApp, Subsystem
 from cryptoassets_core.configure import Configurator

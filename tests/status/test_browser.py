@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import distribution
@@ -16,19 +15,12 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service as DriverService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from status_stage import HOSTILE, PAGES, fill_shop, opened_service, story_pages
+from status_stage import HOSTILE, MOVEMENTS, PAGES, fill_shop, opened_service, story_pages
 
 from cryptoassets_core.service.main import Service
 from cryptoassets_core.service.status.server import make_wsgi_app
-from cryptoassets_core.testing.postgres import PostgresServer
 from cryptoassets_core.testing.requirements import require
 from cryptoassets_core.utils.httpserver import BackgroundHTTPServer
-
-sys.path.insert(0, str(Path(__file__).parent.parent.parent / "benchmarks"))
-from support.books import opened_books
-from support.history import fill
-
-MOVEMENTS = 100_000
 
 #: The accessibility checker, as its Python package brings it; nothing else of that package is used.
 AXE = distribution("axe-playwright-python").locate_file("axe_playwright_python/axe.min.js")
@@ -194,19 +186,17 @@ def test_search_and_next_page_work_without_a_script(browser: Browser, shop: tupl
 
 
 @pytest.mark.postgres
-def test_pages_of_long_books_work(browser: Browser, postgres_server: PostgresServer, tmp_path: Path) -> None:
+def test_pages_of_long_books_work(browser: Browser, long_books: Any, tmp_path: Path) -> None:
     browser.screen("desktop")
-    with postgres_server.database() as url, opened_books(url, accounts=110) as books:
-        fill(books, movements=MOVEMENTS)
-        account = books.account_ids[5]
-        with opened_service(url, tmp_path) as service, served(service) as address:
-            for page in [*PAGES, f"/accounts/btc/{account}", f"/transactions/btc/{MOVEMENTS}", "/events/1"]:
-                browser.open(address + page)
-                assert browser.count("tbody tr") <= 250, page
-                assert browser.barriers() == [], page
-            browser.open(f"{address}/transactions")
-            newest = browser.driver.find_element(By.CSS_SELECTOR, "tbody a").text
-            browser.driver.find_element(By.CSS_SELECTOR, "a[rel=next]").click()
-            assert int(browser.driver.find_element(By.CSS_SELECTOR, "tbody a").text) == int(newest) - 50
-            browser.open(f"{address}/activity")
-            assert browser.count("svg[role=img]") >= 2
+    account = long_books.account_ids[5]
+    with opened_service(long_books.url, tmp_path) as service, served(service) as address:
+        for page in [*PAGES, f"/accounts/btc/{account}", f"/transactions/btc/{MOVEMENTS}", "/events/1"]:
+            browser.open(address + page)
+            assert browser.count("tbody tr") <= 250, page
+            assert browser.barriers() == [], page
+        browser.open(f"{address}/transactions")
+        newest = browser.driver.find_element(By.CSS_SELECTOR, "tbody a").text
+        browser.driver.find_element(By.CSS_SELECTOR, "a[rel=next]").click()
+        assert int(browser.driver.find_element(By.CSS_SELECTOR, "tbody a").text) == int(newest) - 50
+        browser.open(f"{address}/activity")
+        assert browser.count("svg[role=img]") >= 2

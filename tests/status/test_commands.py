@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from commands import SECRET, daemon, listener, run, simnet_config, unused_port
+from commands import SECRET, ask, daemon, listener, run, simnet_config, unused_port
 from kit import address, txid
 from sqlalchemy.orm import Session
 from status_stage import HOSTILE, fill_shop, opened_service
@@ -180,7 +180,7 @@ def test_status_asks_the_daemon_with_its_secret(tmp_path: Path) -> None:
     config = simnet_config(tmp_path)
     path = tmp_path / "shop.yaml"
     path.write_text(yaml.safe_dump(config))
-    assert run("cryptoassets init-db", path).returncode == 0
+    assert ask("cryptoassets init-db", path).returncode == 0
     with daemon(config, tmp_path) as running:
         running.ready()
         assert running.status()["healthy"] in (True, False)

@@ -1,13 +1,12 @@
 """No page scans a table that grows: PostgreSQL counts the rows that each one reads.
 
-A page may look at :py:data:`WINDOW` rows where no index knows what is wanted; these books have five times as many.
+A page may look at :py:data:`WINDOW` rows where no index knows what is wanted; these books have ten times as many.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,16 +15,9 @@ from sqlalchemy import event
 from status_stage import PAGES, opened_service
 
 from cryptoassets_core.service.status.server import make_wsgi_app
-from cryptoassets_core.testing.postgres import PostgresServer
 from cryptoassets_core.tools.listing.paging import WINDOW
 
-sys.path.insert(0, str(Path(__file__).parent.parent.parent / "benchmarks"))
-from support.books import opened_books
-from support.history import fill
-
 pytestmark = pytest.mark.postgres
-
-MOVEMENTS = 5 * WINDOW
 
 #: What pages look for that an index has.
 INDEXED = (
@@ -95,13 +87,11 @@ class Pages:
 
 
 @pytest.fixture(scope="module")
-def pages(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
-    with postgres_server.database() as url, opened_books(url, accounts=110) as books:
-        fill(books, movements=MOVEMENTS)
-        with opened_service(url, tmp_path_factory.mktemp("daemon")) as service:
-            client = make_wsgi_app(service).test_client()
-            assert service.app.engine is not None
-            yield Pages(client, service.app.engine)
+def pages(long_books: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+    with opened_service(long_books.url, tmp_path_factory.mktemp("daemon")) as service:
+        client = make_wsgi_app(service).test_client()
+        assert service.app.engine is not None
+        yield Pages(client, service.app.engine)
 
 
 def test_pages_read_few_rows_of_long_books(pages: Pages) -> None:
