@@ -1,4 +1,4 @@
-"""Run the installed commands as processes of their own, and write the configuration files they read."""
+"""Run the installed commands, as processes of their own or in this one, and write the configuration files they read."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from typing import Any
 from urllib.request import urlopen
 
 import yaml
+from click.testing import CliRunner
+
+from cryptoassets_core.cli.main import cryptoassets
 
 #: Part of every secret that a test puts where a command could show it.
 SECRET = "hunter2"
@@ -45,6 +48,18 @@ def run(command: str, *arguments: object, **variables: str) -> subprocess.Comple
         timeout=PATIENCE_SECONDS,
         check=False,
     )
+
+
+def ask(command: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command of ``cryptoassets`` in this process, in a fraction of the time.
+
+    For what it says and does; that commands end well as processes, and show no traceback, others have seen.
+    """
+    _, *words = command.split()
+    result = CliRunner().invoke(cryptoassets, [*words, *map(str, arguments)], env={"SHOP_TOKEN": SECRET})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return subprocess.CompletedProcess(command, result.exit_code, result.stdout, result.stderr)
 
 
 def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import run, simnet_config, write
+from commands import ask, run, simnet_config, write
 from planted import plant
 
 from cryptoassets_btc import BITCOIN
@@ -54,7 +54,7 @@ def test_tables_are_made_and_making_them_again_changes_nothing(command: str, tmp
 @pytest.mark.parametrize("command", ["cryptoassets scan", "cryptoassets-scan-received"])
 def test_scan_tells_what_it_did(command: str, tmp_path: Path) -> None:
     config = write(tmp_path, simnet_config(tmp_path))
-    run("cryptoassets init-db", config)
+    ask("cryptoassets init-db", config)
     result = run(command, config)
     assert result.returncode == 0
     assert result.stdout == "Rescanned btc: 0 updates.\n"
@@ -62,7 +62,7 @@ def test_scan_tells_what_it_did(command: str, tmp_path: Path) -> None:
 
 def test_scan_while_the_node_is_down(tmp_path: Path) -> None:
     config = write(tmp_path, simnet_config(tmp_path))
-    run("cryptoassets init-db", config)
+    ask("cryptoassets init-db", config)
     with Simnet(tmp_path / "chain.simnet", BITCOIN) as simnet:
         simnet.set_down(True)
     result = run("cryptoassets scan", config)
@@ -73,7 +73,7 @@ def test_scan_while_the_node_is_down(tmp_path: Path) -> None:
 
 def test_audit_of_new_books(tmp_path: Path) -> None:
     config = write(tmp_path, simnet_config(tmp_path))
-    run("cryptoassets init-db", config)
+    ask("cryptoassets init-db", config)
     assert run("cryptoassets audit", config).stdout == "All is well in the books of btc.\n"
     assert run("cryptoassets audit", "--json", config).stdout == ""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import daemon, eventually, run, simnet_config, write
+from commands import ask, daemon, eventually, simnet_config, write
 from kit import Till, open_till, processes
 
 from cryptoassets_core import lease
@@ -247,7 +247,7 @@ def test_only_a_process_that_has_certainly_ended_is_gone() -> None:
 
 def test_second_daemon_waits_and_takes_over(tmp_path: Path) -> None:
     config = simnet_config(tmp_path)
-    assert run("cryptoassets init-db", write(tmp_path, config)).returncode == 0
+    assert ask("cryptoassets init-db", write(tmp_path, config)).returncode == 0
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
     with daemon(config, tmp_path / "first") as first:

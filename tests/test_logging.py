@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import SECRET, daemon, run, simnet_config, write
+from commands import SECRET, ask, daemon, simnet_config, write
 
 from cryptoassets_core.app import CryptoAssetsApp
 from cryptoassets_core.configure import Configurator
@@ -59,7 +59,7 @@ def test_daemon_logs_lines_without_secrets(log_format: str, tmp_path: Path) -> N
     url = f"http://shop:{SECRET}@127.0.0.1:9/x?token={SECRET}"
     config = simnet_config(tmp_path, events={"shop": {"name": "http", "url": url, "secret": secret}})
     config["service"]["log_format"] = log_format
-    assert run("cryptoassets init-db", write(tmp_path, config)).returncode == 0
+    assert ask("cryptoassets init-db", write(tmp_path, config)).returncode == 0
     with daemon(config, tmp_path) as running:
         running.ready()
         running.logs("caught up with the chain")

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from commands import daemon, run, simnet_config, write
+from commands import ask, daemon, simnet_config, write
 
 from cryptoassets_btc import BITCOIN
 from cryptoassets_core.app import CryptoAssetsApp
@@ -70,7 +70,7 @@ def test_the_daemon_runs_with_it_and_keeps_what_cannot_be_sent(tmp_path: Path) -
         "name": "null",
         "walletnotify": {"name": "pipe", "fname": str(tmp_path / "pipe")},
     }
-    assert run("cryptoassets init-db", write(tmp_path, config)).returncode == 0
+    assert ask("cryptoassets init-db", write(tmp_path, config)).returncode == 0
     with daemon(config, tmp_path) as running:
         running.ready()
         (tmp_path / "pipe").write_text("ab" * 32 + "\n")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from chain_world import FEE, Observed, World, outside
-from commands import environment, program, run, simnet_config, write
+from commands import ask, environment, program, simnet_config, write
 
 from cryptoassets_btc import BITCOIN
 from cryptoassets_core.errors import (
@@ -263,7 +263,7 @@ def test_two_imports_at_once_enter_the_coins_once(world: World, isolation_level:
 def config(tmp_path: Path) -> Path:
     """Books that are new, and a wallet that had coins before."""
     path = write(tmp_path, simnet_config(tmp_path))
-    run("cryptoassets init-db", path)
+    ask("cryptoassets init-db", path)
     with Simnet(tmp_path / "chain.simnet", BITCOIN, network="regtest") as net:
         net.fund(Decimal(5))
         net.mine(3)
@@ -296,12 +296,12 @@ def test_command_asks_first_and_imports_once(config: Path) -> None:
     assert "Nothing was imported." in declined.stdout
     assert "Imported as transaction 1." in agreed.stdout
     assert "nothing to import" in again.stdout
-    assert run("cryptoassets reconcile", config).returncode == 0
+    assert ask("cryptoassets reconcile", config).returncode == 0
 
 
 def test_command_for_programs_tells_and_imports_when_told_to(config: Path) -> None:
     told, done, again = (
-        json.loads(run("cryptoassets import-wallet", config, *TARGET, *options, "--json").stdout)
+        json.loads(ask("cryptoassets import-wallet", config, *TARGET, *options, "--json").stdout)
         for options in ([], ["--yes"], ["--yes"])
     )
     facts = {"coin": "btc", "wallet": "shop", "account": "house"}
@@ -312,7 +312,7 @@ def test_command_for_programs_tells_and_imports_when_told_to(config: Path) -> No
 
 def test_command_without_an_answer_imports_nothing(config: Path) -> None:
     assert answer(config, "").returncode == 1
-    assert json.loads(run("cryptoassets import-wallet", config, *TARGET, "--json").stdout)["transaction"] is None
+    assert json.loads(ask("cryptoassets import-wallet", config, *TARGET, "--json").stdout)["transaction"] is None
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_command_without_an_answer_imports_nothing(config: Path) -> None:
     ],
 )
 def test_command_refuses_nonsense_in_one_sentence(config: Path, arguments: tuple[str, ...], words: str) -> None:
-    result = run("cryptoassets import-wallet", config, *arguments, "--yes")
+    result = ask("cryptoassets import-wallet", config, *arguments, "--yes")
     assert (result.returncode, result.stdout) == (1, "")
     error = result.stderr.splitlines()[-1]
     assert error.startswith("Error: ")

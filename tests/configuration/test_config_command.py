@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from commands import SECRET, run, simnet_config, write
+from commands import SECRET, ask, simnet_config, write
 
 from cryptoassets_core.configcheck import Finding, check
 from cryptoassets_core.configschema import configuration_schema
@@ -171,22 +171,22 @@ def test_commands_say_it(tmp_path: Path) -> None:
     config["database"]["url"] = f"postgresql://shop:{SECRET}@127.0.0.1:1/shop"
     file = write(tmp_path, config)
 
-    checked = run("cryptoassets config check", file)
+    checked = ask("cryptoassets config check", file)
     assert checked.returncode == 0, checked.stderr
     assert "warning  database.url: this secret stands in the file" in checked.stdout
 
-    shown = run("cryptoassets config show", file)
+    shown = ask("cryptoassets config show", file)
     assert yaml.safe_load(shown.stdout)["database"]["url"] == "postgresql://shop:***@127.0.0.1:1/shop"
-    as_json = run("cryptoassets config show --json", file)
+    as_json = ask("cryptoassets config show --json", file)
     assert json.loads(as_json.stdout) == yaml.safe_load(shown.stdout)
 
     config["coins"]["btc"]["backend"]["pth"] = SECRET
-    failed = run("cryptoassets config check --json", write(tmp_path, config))
+    failed = ask("cryptoassets config check --json", write(tmp_path, config))
     assert failed.returncode == 1
     findings = [json.loads(line) for line in failed.stdout.splitlines()]
     assert [finding["path"] for finding in findings if finding["level"] == "error"] == ["coins.btc.backend.pth"]
 
-    schema = run("cryptoassets config schema")
+    schema = ask("cryptoassets config schema")
     assert json.loads(schema.stdout)["$schema"].startswith("https://json-schema.org/")
     for result in (checked, shown, as_json, failed, schema):
         assert SECRET not in result.stdout + result.stderr

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from commands import run, simnet_config, write
+from commands import ask, simnet_config, write
 
 from cryptoassets_btc import BITCOIN
 from cryptoassets_simnet import Simnet
@@ -16,12 +16,12 @@ from cryptoassets_simnet import Simnet
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = write(tmp_path, simnet_config(tmp_path))
-    run("cryptoassets init-db", path)
+    ask("cryptoassets init-db", path)
     return path
 
 
 def test_command_agrees(config: Path) -> None:
-    result = run("cryptoassets reconcile", config)
+    result = ask("cryptoassets reconcile", config)
     assert result.returncode == 0
     assert "The books of btc and its backend agree." in result.stdout
 
@@ -29,8 +29,8 @@ def test_command_agrees(config: Path) -> None:
 def test_command_names_what_differs_and_fails(config: Path, tmp_path: Path) -> None:
     with Simnet(tmp_path / "chain.simnet", BITCOIN, network="regtest") as net:
         txid = net.fund(Decimal("1.5"))
-    shown = run("cryptoassets reconcile", config)
-    machine = run("cryptoassets reconcile", config, "--json")
+    shown = ask("cryptoassets reconcile", config)
+    machine = ask("cryptoassets reconcile", config, "--json")
     (told,) = [json.loads(line) for line in machine.stdout.splitlines()]
 
     assert (shown.returncode, machine.returncode) == (1, 1)
@@ -49,6 +49,6 @@ def test_command_names_what_differs_and_fails(config: Path, tmp_path: Path) -> N
 def test_command_while_the_node_is_down(config: Path, tmp_path: Path) -> None:
     with Simnet(tmp_path / "chain.simnet", BITCOIN, network="regtest") as net:
         net.set_down(True)
-    result = run("cryptoassets reconcile", config)
+    result = ask("cryptoassets reconcile", config)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.splitlines()[-1].startswith("Error: the simulated node")
