@@ -20,7 +20,9 @@ def free_port() -> int:
 class Application:
     """An HTTP server that answers as it is told and keeps what it was sent."""
 
-    def __init__(self, status: int = 200, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+    def __init__(
+        self, status: int = 200, headers: dict[str, str] | None = None, body: bytes = b"", *, ip: str = "127.0.0.1"
+    ) -> None:
         self.requests: list[tuple[str, dict[str, list[str]], dict[str, str]]] = []
         self.connections: set[tuple[str, int]] = set()
         application = self
@@ -41,10 +43,13 @@ class Application:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+
+        self.server = Server((ip, 0), Handler)
         # A kept connection ends when the sink closes, which is later.
         self.server.block_on_close = False
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.url = f"http://{f'[{ip}]' if ':' in ip else ip}:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     def __enter__(self) -> Application:

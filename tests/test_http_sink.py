@@ -115,6 +115,31 @@ def test_a_refused_connection_is_told_without_secrets(sink: Callable[..., HTTPEv
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
+def test_an_address_of_version_6_is_posted_to(sink: Callable[..., HTTPEventHandler]) -> None:
+    with Application(ip="::1") as application:
+        sink(application.url).deliver(EVENT)
+    ((_, _, headers),) = application.requests
+    assert headers["Host"] == f"[::1]:{application.server.server_port}"
+
+
+@pytest.mark.parametrize(
+    ("url", "place"), [("http://[::1]/", ("::1", 80)), ("https://[::1]/", ("::1", 443)), ("http://shop/", ("shop", 80))]
+)
+def test_the_usual_port_need_not_be_said(
+    sink: Callable[..., HTTPEventHandler], monkeypatch: pytest.MonkeyPatch, url: str, place: tuple[str, int]
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def look_up(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append((host, port))
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with pytest.raises(EventDeliveryError, match="cannot be reached"):
+        sink(url).deliver(EVENT)
+    assert asked == [place]
+
+
 @pytest.mark.parametrize("host", ["x" * 300, "host.invalid", "0x.0x.0x.0x"])
 def test_a_host_that_is_not_found_is_told(sink: Callable[..., HTTPEventHandler], host: str) -> None:
     with pytest.raises(EventDeliveryError, match="cannot be reached: "):

@@ -94,7 +94,8 @@ class _Connection(HTTPConnection):
 
     def __init__(self, host: str, port: int | None, context: ssl.SSLContext | None) -> None:
         self.default_port = 80 if context is None else 443
-        super().__init__(host, port)
+        # Without a port it would look for one in the host, and find one in ::1.
+        super().__init__(host, port or self.default_port)
         self._context = context
         self._unsent = b""
 

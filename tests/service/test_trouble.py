@@ -93,14 +93,16 @@ def test_job_that_raises_unexpectedly_goes_on_and_shows(config: dict[str, Any], 
     code = """
 from cryptoassets_simnet.backend import SimnetBackend
 
-find_tip = SimnetBackend.get_tip
+def spoilt(ask):
+    def spoilt(*args, **options):
+        if NOTES.exists():
+            raise ZeroDivisionError("planted")
+        return ask(*args, **options)
+    return spoilt
 
-def get_tip(self):
-    if NOTES.exists():
-        raise ZeroDivisionError("planted")
-    return find_tip(self)
-
-SimnetBackend.get_tip = get_tip
+# Both that a poll may ask: after one failed it asks the other.
+for name in ("get_tip", "list_since"):
+    setattr(SimnetBackend, name, spoilt(getattr(SimnetBackend, name)))
 """
     with daemon(config, tmp_path, **smoke(tmp_path, code)) as running:
         running.ready()
