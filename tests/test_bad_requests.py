@@ -52,9 +52,13 @@ def status_server(note: Callable[..., object], stack: ExitStack, directory: Path
     return server.port
 
 
+#: Headers of every request that gets as far as to have some.
+USUAL = b"Host: localhost\r\nConnection: close\r\n"
+
+
 def post(body: bytes, head: bytes = b"") -> bytes:
-    form = b"Connection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-    return b"POST / HTTP/1.1\r\n%s%sContent-Length: %d\r\n\r\n%s" % (form, head, len(body), body)
+    form = b"Content-Type: application/x-www-form-urlencoded\r\n"
+    return b"POST / HTTP/1.1\r\n%s%s%sContent-Length: %d\r\n\r\n%s" % (USUAL, form, head, len(body), body)
 
 
 #: By name: what is sent, and what may be answered.
@@ -63,8 +67,8 @@ BAD = {
     "oversized header": ((b"GET / HTTP/1.1\r\nX: " + b"a" * MAX_HEADER_BYTES)[:MAX_HEADER_BYTES], {431}),
     "no HTTP": (b"\x00\xff\x1b[31m\r\n\r\n", {400}),
     "endless length": (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", {400}),
-    "planted log line": (b"POST /x%0d%0aERROR%20planted%1b[31m HTTP/1.1\r\nConnection: close\r\n\r\n", {404}),
-    "unknown method": (b"BREW / HTTP/1.1\r\nConnection: close\r\n\r\n", {405}),
+    "planted log line": (b"POST /x%0d%0aERROR%20planted%1b[31m HTTP/1.1\r\n" + USUAL + b"\r\n", {404}),
+    "unknown method": (b"BREW / HTTP/1.1\r\n" + USUAL + b"\r\n", {405}),
     "junk": (post(b"txid=%0d%0a%1b[31m&event_name=%00&data=%ff"), {400, 401, 405}),
     "form of a web page": (post(b"event_name=txupdate&data={}", b"Origin: https://evil.example\r\n"), {403, 405}),
     "forged signature": (
