@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from kit import PaperBackend, seen
 from sqlalchemy.orm import Session
 
+from cryptoassets_core.backend.syncstate import read_sync_state
+from cryptoassets_core.backend.transactionupdater import TransactionUpdater
 from cryptoassets_core.testing.postgres import PostgresServer
 
 # The calls that the benchmarks time.
@@ -51,6 +54,22 @@ def test_call_reads_few_rows_of_long_books(books: Books, name: str) -> None:
         session.rollback()
 
     assert {table: rows for table, rows in read.items() if rows > MOST_ROWS} == {}
+
+
+def test_block_of_many_deposits_reads_none_but_their_rows(books: Books) -> None:
+    """So many that PostgreSQL would rather read whole tables."""
+    tables, number = books.coin.wallet_model.books(), 1500
+    addresses = [f"large block {each}" for each in range(number)]
+    rows = [{"address": each, "account_id": books.account_ids[0]} for each in addresses]
+    books.app.conflict_resolver.run(lambda session: session.execute(sa.insert(tables.address), rows))
+    updater = TransactionUpdater(books.app.conflict_resolver, PaperBackend(), books.coin)
+    state = books.app.conflict_resolver.run(lambda session: read_sync_state(session, tables))
+    for confirmations in (0, 1, 3):
+        read: dict[str, int] = {}
+        block = [seen(each, {each: "0.01"}, confirmations) for each in addresses]
+        updater._write_chunk(block, state, lambda session, read=read: read.update(rows_read(session)))  # type: ignore[misc]
+        assert {table: rows for table, rows in read.items() if rows > 7 * number} == {}
+        assert read[tables.transaction.name] >= number
 
 
 def test_scan_of_a_table_is_counted(books: Books) -> None:

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import ReceivedOutput, Txid, WalletTransaction
-from cryptoassets_core.backend.chainwrites import apply_transactions, read_sync_state, tracked_txids
+from cryptoassets_core.backend.chainwrites import apply_transactions
+from cryptoassets_core.backend.syncstate import read_sync_state, tracked_txids
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.event import outbox

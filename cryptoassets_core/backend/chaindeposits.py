@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import BigInteger, select
+from sqlalchemy import BigInteger, String, select, type_coerce
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import EXACT
@@ -32,11 +32,23 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class DepositNow:
+    """A deposit as it is after all that was done."""
+
+    #: As it was read: its ids, its address and its amount.
+    row: Any
+    state: str
+    credited: bool
+    #: Something was done to it.
+    touched: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Booked:
     """What was done to deposits."""
 
-    #: Ids of the deposits to which something happened, and of the network transaction of each.
-    deposits: Mapping[int, int]
+    #: All that were looked at, oldest first, but for those below the minimum: anybody can send them by the thousand.
+    deposits: Sequence[DepositNow]
     #: What has to be told beside how they are now.
     events: Sequence[NewEvent]
     #: Deposits that are deep enough and not credited.
@@ -52,7 +64,7 @@ def book_deposits(
 ) -> Booked:
     """Record, credit and reverse the deposits of network transactions, given by their row ids."""
     if not transactions:
-        return Booked({}, [])
+        return Booked([], [])
     books = coin.wallet_model.books()
     rows = _deposit_rows(session, books, transactions)
     alive = {id_: transaction for id_, transaction in transactions.items() if not transaction.is_dead}
@@ -66,7 +78,7 @@ def book_deposits(
     due = [
         row
         for row in standing
-        if row.credited_at is None
+        if not row.is_credited
         and row.id not in too_small
         and (transaction := alive.get(row.network_transaction_id)) is not None
         and transaction.confirmations >= coin.confirmations_needed(coinbase=transaction.coinbase)
@@ -82,9 +94,13 @@ def book_deposits(
             f"{reversal.amount:f}",
             reversal.id,
         )
-    booked = ({row.id for row in rows} - known | credited | {row.id for row in dying}) - too_small.keys()
+    died = {row.id for row in dying}
     return Booked(
-        {row.id: row.network_transaction_id for row in rows if row.id in booked},
+        [
+            _now(row, died=row.id in died, credited=row.id in credited, new=row.id not in known)
+            for row in rows
+            if row.id not in too_small
+        ],
         [
             *(_reversed(coin, reversal, transactions[reversal.network_transaction_id].txid) for reversal in reversals),
             *(
@@ -93,17 +109,27 @@ def book_deposits(
                 if row.id not in too_small and _is_replaced(row, transactions)
             ),
             *_below_minimum(coin, [row for id_, row in too_small.items() if id_ not in known]),
-            *(
-                deposit_disputed(**_told(coin, row, transactions), reason=disputed[row.id])
-                for row in due
-                if row.id in disputed
-            ),
         ],
         [
-            Refusal(row.network_transaction_id, row.address_id, f"deposit {row.id}: {disputed[row.id]}", row.id)
+            Refusal(
+                row.network_transaction_id,
+                row.address_id,
+                f"deposit {row.id}: {disputed[row.id]}",
+                deposit_disputed(**_told(coin, row, transactions), reason=disputed[row.id]),
+            )
             for row in due
             if row.id in disputed
         ],
+    )
+
+
+def _now(row: Any, *, died: bool, credited: bool, new: bool) -> DepositNow:
+    state = TransactionState.REVERSED if died else row.state
+    return DepositNow(
+        row,
+        state=state,
+        credited=(row.is_credited or credited) and state != TransactionState.REVERSED,
+        touched=died or credited or new,
     )
 
 
@@ -127,14 +153,11 @@ def _credit(
     good = [row for row in due if row.id not in disputed]
     books = coin.wallet_model.books()
     credited = credit_deposits(session, books, [row.id for row in good])
-    disputed |= credited.refused
-    for id_, reason in sorted(disputed.items()):
-        logger.error("%s deposit %s is not credited, look at it: %s", coin.name, id_, reason)
-    return credited.ids, disputed
+    return credited.ids, {**disputed, **credited.refused}
 
 
 def _is_replaced(row: Any, transactions: Mapping[int, WalletTransaction]) -> bool:
-    return row.credited_at is None and transactions[row.network_transaction_id].forgotten
+    return not row.is_credited and transactions[row.network_transaction_id].forgotten
 
 
 def _told(coin: Coin, row: Any, transactions: Mapping[int, WalletTransaction]) -> dict[str, Any]:
@@ -171,7 +194,7 @@ def _below_minimum(coin: Coin, rows: Sequence[Any]) -> list[NewEvent]:
 
 
 def _deposit_rows(session: Session, books: Books, network_transaction_ids: Iterable[int]) -> Sequence[Any]:
-    transaction = books.transaction
+    transaction, address = books.transaction, books.address
     wanted = rowset(session, "carriers", {"id": BigInteger}, [(id_,) for id_ in network_transaction_ids])
     return session.execute(
         select(
@@ -180,10 +203,13 @@ def _deposit_rows(session: Session, books: Books, network_transaction_ids: Itera
             transaction.c.address_id,
             transaction.c.receiving_account_id,
             transaction.c.amount,
-            transaction.c.state,
-            transaction.c.credited_at,
+            # As text: of thousands of rows each would be made a member of an enumeration, to be compared with one.
+            type_coerce(transaction.c.state, String).label("state"),
+            transaction.c.credited_at.is_not(None).label("is_credited"),
+            address.c.address,
         )
         .join(wanted, transaction.c.network_transaction_id == wanted.c.id)
+        .join(address, address.c.id == transaction.c.address_id)
         .where(transaction.c.kind == TransactionKind.DEPOSIT)
         .order_by(transaction.c.id)
     ).all()

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import BigInteger, func, select, type_coerce
 from sqlalchemy.orm import Session
 
+from cryptoassets_core.backend.base import Txid
+from cryptoassets_core.backend.chaindeposits import DepositNow
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.event.events import NewEvent, broadcast_dead, txupdate
 from cryptoassets_core.ledger.rowset import rowset
-from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.ledger.states import NetworkTransactionType, TransactionKind
 from cryptoassets_core.models.types import Amount
 
 logger = logging.getLogger(__name__)
 
 
-def transaction_updates(
-    session: Session, coin: Coin, network_transaction_ids: Sequence[int]
-) -> list[tuple[int, NewEvent]]:
-    """Describe deposits and withdrawals of network transactions as they are now, as (id, event).
-
-    Deposits below the minimum are not told one by one: anybody can send them by the thousand.
-    """
+def transaction_updates(session: Session, coin: Coin, network_transaction_ids: Sequence[int]) -> list[NewEvent]:
+    """Describe the withdrawals that network transactions carry as they are now."""
     if not network_transaction_ids:
         return []
     books = coin.wallet_model.books()
@@ -34,12 +30,9 @@ def transaction_updates(
         select(
             transaction.c.id,
             transaction.c.network_transaction_id,
-            transaction.c.kind,
             transaction.c.state,
             transaction.c.amount,
             transaction.c.sending_account_id,
-            transaction.c.receiving_account_id,
-            transaction.c.credited_at,
             books.address.c.address,
             network.c.txid,
             network.c.confirmations,
@@ -48,13 +41,43 @@ def transaction_updates(
         .join(wanted, transaction.c.network_transaction_id == wanted.c.id)
         .join(network, network.c.id == transaction.c.network_transaction_id)
         .join(books.address, books.address.c.id == transaction.c.address_id)
-        .where(
-            transaction.c.kind.in_([TransactionKind.DEPOSIT, TransactionKind.WITHDRAWAL]),
-            transaction.c.state != TransactionState.BELOW_MINIMUM,
-        )
+        .where(transaction.c.kind == TransactionKind.WITHDRAWAL)
         .order_by(transaction.c.id)
     )
-    return [(row.id, _txupdate(coin, row)) for row in rows]
+    return [
+        txupdate(
+            coin_name=coin.name,
+            transaction=row.id,
+            network_transaction=row.network_transaction_id,
+            transaction_type=row.transaction_type.value,
+            txid=row.txid,
+            account=row.sending_account_id,
+            address=row.address,
+            amount=row.amount,
+            credited=row.confirmations >= coin.confirmation_count,
+            confirmations=row.confirmations,
+            state=row.state.value,
+        )
+        for row in rows
+    ]
+
+
+def deposit_update(coin: Coin, deposit: DepositNow, *, txid: Txid, confirmations: int) -> NewEvent:
+    """Describe a deposit as it is now."""
+    row = deposit.row
+    return txupdate(
+        coin_name=coin.name,
+        transaction=row.id,
+        network_transaction=row.network_transaction_id,
+        transaction_type=NetworkTransactionType.DEPOSIT.value,
+        txid=txid,
+        account=row.receiving_account_id,
+        address=row.address,
+        amount=row.amount,
+        credited=deposit.credited,
+        confirmations=confirmations,
+        state=deposit.state,
+    )
 
 
 def dead_broadcasts(session: Session, coin: Coin, reasons: Mapping[int, str]) -> list[NewEvent]:
@@ -96,26 +119,3 @@ def dead_broadcasts(session: Session, coin: Coin, reasons: Mapping[int, str]) ->
         )
         for row in rows
     ]
-
-
-def _txupdate(coin: Coin, row: Any) -> NewEvent:
-    deposit = row.kind == TransactionKind.DEPOSIT
-    return txupdate(
-        coin_name=coin.name,
-        transaction=row.id,
-        network_transaction=row.network_transaction_id,
-        transaction_type=row.transaction_type.value,
-        txid=row.txid,
-        account=row.receiving_account_id if deposit else row.sending_account_id,
-        address=row.address,
-        amount=row.amount,
-        credited=_is_credited(coin, row),
-        confirmations=row.confirmations,
-        state=row.state.value,
-    )
-
-
-def _is_credited(coin: Coin, row: Any) -> bool:
-    if row.kind == TransactionKind.DEPOSIT:
-        return row.credited_at is not None and row.state != TransactionState.REVERSED
-    return bool(row.confirmations >= coin.confirmation_count)

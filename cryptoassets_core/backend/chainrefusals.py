@@ -29,31 +29,35 @@ class Refusal:
     address_id: int
     #: For the operator.
     reason: str
-    #: The deposit that is disputed, and told of as such; None where there is none because nothing could be booked.
-    deposit_id: int | None = None
+    #: What is told of a deposit that is disputed; None where there is no deposit because nothing could be booked.
+    event: NewEvent | None = None
 
 
 def note_refusals(
     session: Session, coin: Coin, looked_at: Iterable[Any], refusals: Sequence[Refusal]
 ) -> list[NewEvent]:
-    """Write down why network transactions are not booked, or that they are by now.
+    """Write down why network transactions are not booked or not credited, or that they are by now.
 
     :param looked_at: incoming network transactions as they were, each with ``id``, ``txid`` and ``reason``.
-    :returns: events about what is not booked at all and was not refused before.
+    :returns: events about what was not refused before, or for another reason.
     """
     network = coin.wallet_model.books().network_transaction
+    of_entry: dict[int, list[Refusal]] = {}
+    for refusal in refusals:
+        of_entry.setdefault(refusal.network_transaction_id, []).append(refusal)
     events: list[NewEvent] = []
     for entry in looked_at:
-        mine = [refusal for refusal in refusals if refusal.network_transaction_id == entry.id]
+        mine = of_entry.get(entry.id, [])
         reason = "; ".join(refusal.reason for refusal in mine) or None
         if reason != entry.reason:
             session.execute(update(network).where(network.c.id == entry.id).values(reason=reason))
-            events.extend(_refused(session, coin, entry, refusal) for refusal in mine if refusal.deposit_id is None)
+            for refusal in mine:
+                logger.error("%s: %s pays what is not credited, look at it: %s", coin.name, entry.txid, refusal.reason)
+            events.extend(refusal.event or _refused(session, coin, entry, refusal) for refusal in mine)
     return events
 
 
 def _refused(session: Session, coin: Coin, entry: Any, refusal: Refusal) -> NewEvent:
-    logger.error("%s: %s pays what is not booked, look at it: %s", coin.name, entry.txid, refusal.reason)
     address = coin.wallet_model.books().address
     paid = session.execute(
         select(address.c.address, address.c.account_id).where(address.c.id == refusal.address_id)

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Integer, String, and_, case, func, select, true, type_coerce, update
+from sqlalchemy import BigInteger, Integer, String, and_, select, true, type_coerce, update
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import EXACT, check_amount
-from cryptoassets_core.backend.base import BlockHash, ChainChanges, Txid, WalletTransaction
-from cryptoassets_core.backend.chaindeposits import book_deposits
-from cryptoassets_core.backend.chainevents import dead_broadcasts, transaction_updates
+from cryptoassets_core.backend.base import Txid, WalletTransaction
+from cryptoassets_core.backend.chaindeposits import DepositNow, book_deposits
+from cryptoassets_core.backend.chainevents import dead_broadcasts, deposit_update, transaction_updates
 from cryptoassets_core.backend.chainrefusals import Refusal, note_refusals
-from cryptoassets_core.clock import utc_now
+from cryptoassets_core.backend.syncstate import followed_depth
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import InvalidAmountError
 from cryptoassets_core.event.events import NewEvent, reorganisation
@@ -41,15 +40,16 @@ logger = logging.getLogger(__name__)
 _ON_NETWORK = (NetworkTransactionState.LIVE, NetworkTransactionState.DEAD)
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """A network transaction as it was in the database."""
 
     id: int
     txid: Txid
-    type: NetworkTransactionType
+    #: A :py:class:`NetworkTransactionType` by its value.
+    type: str
     confirmations: int
-    state: NetworkTransactionState
+    #: A :py:class:`NetworkTransactionState` by its value.
+    state: str
     block_hash: str | None
     tracked: bool
     #: Broadcast: what was booked for it, None as long as that is not known.
@@ -57,68 +57,6 @@ class Known:
     wallet_id: int | None
     #: Why it waits, died or is not booked.
     reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class SyncState:
-    """How far the chain was followed."""
-
-    checkpoint: BlockHash | None
-    tip: BlockHash | None
-
-
-def read_sync_state(session: Session, books: Books) -> SyncState:
-    """Return how far the chain was followed."""
-    state = books.sync_state
-    row = session.execute(select(state.c.checkpoint, state.c.tip)).one_or_none()
-    return SyncState(row.checkpoint, row.tip) if row is not None else SyncState(None, None)
-
-
-def take_turn(session: Session, books: Books) -> SyncState:
-    """Keep every other follower of the coin waiting until the session ends, and return how far the last one came."""
-    state = books.sync_state
-    wanted = select(state.c.checkpoint, state.c.tip).with_for_update()
-    row = session.execute(wanted).one_or_none()
-    if row is None:
-        insert_missing(session, state, [{"id": 1}])
-        row = session.execute(wanted).one()
-    return SyncState(row.checkpoint, row.tip)
-
-
-def write_sync_state(coin: Coin, changes: ChainChanges, session: Session) -> None:
-    """Move the checkpoint; belongs in the same database transaction as the last of what it covers.
-
-    What is deep enough ceases to be followed here and nowhere else. Above the checkpoint all is followed, and what
-    leaves the chain below it is listed; if one ended before the other began, a double spend in between would be missed.
-    """
-    books = coin.wallet_model.books()
-    network = books.network_transaction
-    enough = case(
-        (network.c.coinbase, _followed_depth(coin, coinbase=True)), else_=_followed_depth(coin, coinbase=False)
-    )
-    session.execute(
-        update(network).where(network.c.tracked, func.abs(network.c.confirmations) >= enough).values(tracked=False)
-    )
-    session.execute(
-        update(books.sync_state).values(checkpoint=changes.checkpoint, tip=changes.tip, synced_at=utc_now())
-    )
-
-
-def read_scan_position(session: Session, books: Books) -> Txid | None:
-    """Return behind which txid an interrupted rescan goes on, None if there is none."""
-    position = session.scalar(select(books.sync_state.c.scan_position))
-    return None if position is None else Txid(position)
-
-
-def write_scan_position(books: Books, position: Txid | None, session: Session) -> None:
-    """Note how far a rescan has come; belongs in the same database transaction as what it looked at."""
-    session.execute(update(books.sync_state).values(scan_position=position))
-
-
-def tracked_txids(session: Session, books: Books) -> set[Txid]:
-    """Return the network transactions whose confirmations are followed."""
-    network = books.network_transaction
-    return set(session.scalars(select(network.c.txid).where(network.c.tracked)))
 
 
 def followed_deposits(session: Session, books: Books, txids: Iterable[Txid]) -> set[Txid]:
@@ -135,7 +73,7 @@ def apply_transactions(
 ) -> int:
     """Write network transactions as the backend sees them now: record, credit and reverse deposits, and tell.
 
-    The session must have its turn, see :py:func:`take_turn`.
+    The session must have its turn, see :py:func:`cryptoassets_core.backend.syncstate.take_turn`.
 
     :param unchanged_too: look for missing deposits also where nothing seems to have changed (a rescan).
     :returns: how many events were written.
@@ -151,26 +89,18 @@ def apply_transactions(
     if new:
         _insert_deposit_transactions(session, coin, [latest[txid] for txid in new])
         known = _known(session, books, latest)
-    changed = {
-        entry.id: entry
-        for entry in known.values()
-        if entry.state in _ON_NETWORK and (entry.txid in new or _has_changed(coin, entry, latest[entry.txid]))
-    }
-    _update_network_transactions(
-        session, coin, [entry for entry in changed.values() if _has_changed(coin, entry, latest[entry.txid])], latest
-    )
+    on_network = [entry for entry in known.values() if entry.state in _ON_NETWORK]
+    moved = {entry.id: entry for entry in on_network if _has_changed(coin, entry, latest[entry.txid])}
+    _update_network_transactions(session, coin, moved.values(), latest)
+    changed = moved | {entry.id: entry for entry in on_network if entry.txid in new}
     died = _explain_broadcasts(session, books, changed.values(), latest)
     _book_late_fees(session, coin, known.values(), latest)
     looked_at = known.values() if unchanged_too else changed.values()
     deposits = {entry.id: latest[entry.txid] for entry in looked_at if entry.type == NetworkTransactionType.DEPOSIT}
     booked = book_deposits(session, coin, deposits, received, owners)
-    events = [
-        event
-        for row_id, event in transaction_updates(session, coin, sorted({*changed, *booked.deposits.values()}))
-        if row_id in booked.deposits
-        # A deposit that was taken back is told when that happens, and not at every block from then on.
-        or (event.data["network_transaction"] in changed and event.data["state"] != TransactionState.REVERSED)
-    ]
+    events = _deposit_updates(coin, booked.deposits, {entry.id: entry for entry in known.values()}, changed, latest)
+    carriers = sorted(id_ for id_, entry in changed.items() if entry.type == NetworkTransactionType.BROADCAST)
+    events.extend(transaction_updates(session, coin, carriers))
     events.extend(booked.events)
     events.extend(
         note_refusals(
@@ -205,6 +135,7 @@ def _own_addresses(session: Session, books: Books, transactions: Iterable[Wallet
         select(books.address.c.id, books.address.c.address, books.address.c.account_id, books.account.c.wallet_id)
         .join(wanted, books.address.c.address == wanted.c.address)
         .join(books.account, books.account.c.id == books.address.c.account_id)
+        .where(books.address.c.account_id.is_not(None))  # as the index has them
     )
     return {row.address: row for row in rows}
 
@@ -242,7 +173,7 @@ def _plus(total: Decimal, amount: Decimal) -> Decimal:
         return Decimal("NaN")  # no sum that means anything, and refused as such
 
 
-def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[NetworkTransactionType, Txid], Known]:
+def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[str, Txid], Known]:
     network = books.network_transaction
     kind_of_type = network.c.transaction_type.type
     # Each type beside each txid, as the index has them: by the txid alone SQLite would read the whole table.
@@ -252,9 +183,10 @@ def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[
         select(
             network.c.id,
             network.c.txid,
-            network.c.transaction_type,
+            # As text: of thousands of rows each would be made a member of an enumeration, to be compared with one.
+            type_coerce(network.c.transaction_type, String),
             network.c.confirmations,
-            network.c.state,
+            type_coerce(network.c.state, String),
             network.c.block_hash,
             network.c.tracked,
             network.c.fee,
@@ -267,27 +199,21 @@ def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[
             ),
         )
     )
-    return {(row.transaction_type, row.txid): Known(*list(row)) for row in rows}
+    return {(known.type, known.txid): known for known in map(Known._make, rows)}
 
 
 # --- Network transactions -----------------------------------------------------------------------------------
 
 
-def _followed_depth(coin: Coin, *, coinbase: bool) -> int:
-    """Return the number of confirmations, or of blocks in conflict, after which a transaction is not followed."""
-    maturity = coin.description.coinbase_maturity if coinbase else 0
-    return max(coin.max_confirmation_count, coin.confirmation_count, maturity)
-
-
 def _is_deep(coin: Coin, transaction: WalletTransaction) -> bool:
-    return abs(transaction.confirmations) >= _followed_depth(coin, coinbase=transaction.coinbase)
+    return abs(transaction.confirmations) >= followed_depth(coin, coinbase=transaction.coinbase)
 
 
 def _has_changed(coin: Coin, known: Known, now: WalletTransaction) -> bool:
     state = NetworkTransactionState.DEAD if now.is_dead else NetworkTransactionState.LIVE
-    if not known.tracked and _is_deep(coin, now) and state == known.state:
+    if not known.tracked and state == known.state and _is_deep(coin, now):
         return False  # final, and still as final
-    return (known.confirmations, known.block_hash, known.state) != (now.confirmations, now.block_hash, state)
+    return known.confirmations != now.confirmations or known.block_hash != now.block_hash or known.state != state
 
 
 def _insert_deposit_transactions(session: Session, coin: Coin, transactions: Iterable[WalletTransaction]) -> None:
@@ -336,6 +262,24 @@ def _update_network_transactions(
             tracked=true(),
         )
     )
+
+
+def _deposit_updates(
+    coin: Coin,
+    deposits: Iterable[DepositNow],
+    carriers: Mapping[int, Known],
+    changed: Mapping[int, Known],
+    latest: Mapping[Txid, WalletTransaction],
+) -> list[NewEvent]:
+    """Tell of the deposits to which something happened, or whose network transaction has changed."""
+    events = []
+    for deposit in deposits:
+        carrier = carriers[deposit.row.network_transaction_id]
+        # A deposit that was taken back is told when that happens, and not at every block from then on.
+        if deposit.touched or (carrier.id in changed and deposit.state != TransactionState.REVERSED):
+            now = latest[carrier.txid] if carrier.id in changed else carrier
+            events.append(deposit_update(coin, deposit, txid=carrier.txid, confirmations=now.confirmations))
+    return events
 
 
 def _reorganisations(coin: Coin, changed: Iterable[Known], latest: Mapping[Txid, WalletTransaction]) -> list[NewEvent]:

@@ -75,19 +75,20 @@ def txupdate(
     :param credited: the deposit is credited, or the withdrawal is as deep in the chain as a deposit would have to be.
     :param extra: more about the coin, at least ``confirmations``; negative ones mean a conflict with the chain.
     """
-    return _of_transaction(
-        "txupdate",
-        coin_name=coin_name,
-        transaction=transaction,
-        network_transaction=network_transaction,
-        transaction_type=transaction_type,
-        txid=txid,
-        account=account,
-        address=address,
-        amount=amount,
-        credited=credited,
+    # Spelled out: of these there are thousands in a block.
+    data = {
+        "coin_name": coin_name,
+        "transaction": transaction,
+        "network_transaction": network_transaction,
+        "transaction_type": transaction_type,
+        "txid": txid,
+        "account": account,
+        "address": address,
+        "amount": format_amount(amount),
+        "credited": credited,
         **extra,
-    )
+    }
+    return NewEvent("txupdate", f"{coin_name}:{transaction}", data)
 
 
 def deposit_reversed(
@@ -154,7 +155,7 @@ def deposit_disputed(
 ) -> NewEvent:
     """A deposit is deep enough and is not credited, because something about it is wrong: a person must look at it.
 
-    Told with each new block for as long as the deposit is followed.
+    Told once, and again when it is wrong in another way.
 
     :param transaction: id of the deposit.
     :param account: id of the account that was to get it.

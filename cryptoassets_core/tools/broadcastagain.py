@@ -153,7 +153,7 @@ class _Again:
             unconfirmed = network.c.confirmations == 0
             dead = {"state": NetworkTransactionState.DEAD, "confirmations": -(error.depth or 1)}
             if self._move(session, row, unconfirmed, reason=reason, **dead):
-                updates = [event for _, event in transaction_updates(session, self._coin, [row.id])]
+                updates = transaction_updates(session, self._coin, [row.id])
                 record(session, [*updates, *dead_broadcasts(session, self._coin, {row.id: reason})])
 
         self.run(work)

@@ -171,7 +171,7 @@ class Desk:
         withdrawals = mark_broadcasted(session, self.books, network_transaction_id=broadcast_id)
         if fee:
             book_fee(session, self.books, wallet_id=self.wallet_id, network_transaction_id=broadcast_id, amount=fee)
-        record(session, [event for _, event in transaction_updates(session, self.coin, [broadcast_id])])
+        record(session, transaction_updates(session, self.coin, [broadcast_id]))
         return withdrawals
 
     def carry_on_as(
@@ -204,7 +204,7 @@ class Desk:
             **values,
         )
         if carried:
-            record(session, [event for _, event in transaction_updates(session, self.coin, [broadcast_id])])
+            record(session, transaction_updates(session, self.coin, [broadcast_id]))
         return carried
 
     def bury(

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.answers import asking, checked_prepared, checked_submitted
 from cryptoassets_core.backend.base import PreparedTransaction, TwoStepBackend
-from cryptoassets_core.backend.chainwrites import take_turn
+from cryptoassets_core.backend.syncstate import take_turn
 from cryptoassets_core.errors import (
     BackendAuthenticationError,
     BackendError,

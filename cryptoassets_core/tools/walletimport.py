@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from cryptoassets_core.backend.base import CoinBackend
-from cryptoassets_core.backend.chainwrites import take_turn
+from cryptoassets_core.backend.syncstate import take_turn
 from cryptoassets_core.errors import BackendUnavailableError, LedgerError
 from cryptoassets_core.models import GenericAccount, GenericTransaction, GenericWallet
 from cryptoassets_core.tools.reconcile import reconcile

@@ -11,7 +11,7 @@ import pytest
 from chain_world import Wire, WiredResolver, World, outside
 from sqlalchemy import event
 
-from cryptoassets_core.backend.chainwrites import take_turn
+from cryptoassets_core.backend.syncstate import take_turn
 from cryptoassets_core.errors import LedgerError
 from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
 from cryptoassets_core.tools.teller import Teller

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core import __version__
 from cryptoassets_core.backend.chainrefusals import refused_deposits
-from cryptoassets_core.backend.chainwrites import read_sync_state
+from cryptoassets_core.backend.syncstate import read_sync_state
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.database import cause
