@@ -36,6 +36,8 @@ class World(ABC):
     """An app whose one coin follows a chain on which we can do as we like."""
 
     def __init__(self, url: str, symbol: str, backend: dict[str, Any]) -> None:
+        #: Where another process finds it.
+        self.place = (url, symbol, backend)
         self.app = configured_app(url, symbol=symbol, backend=backend)
         self.app.create_tables()
         self.coin = self.app.coins.get(symbol)

@@ -13,14 +13,15 @@ Methods are called from several threads at once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NewType
+from typing import ClassVar, NewType
 
 from pydantic import BaseModel, ConfigDict
 
 from cryptoassets_core.coin.description import CoinDescription, Network
+from cryptoassets_core.retirednames import HasRetiredNames
 
 #: Hash of a network transaction, 64 lowercase hex digits as block explorers write it.
 Txid = NewType("Txid", str)
@@ -85,8 +86,10 @@ class ChainChanges:
     tip: BlockHash
     #: Where to continue next time.
     checkpoint: BlockHash
-    #: Every wallet transaction that is unconfirmed, was included after the checkpoint, or left the chain since.
-    transactions: Sequence[WalletTransaction]
+    #: Every wallet transaction that is unconfirmed, was included after the checkpoint, or left the chain since; each
+    #: once. It is read once and a part at a time, so a backend that can should not have all of them in memory, and
+    #: reading may raise what :py:meth:`CoinBackend.list_since` does.
+    transactions: Iterable[WalletTransaction]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class BackendOptions(BaseModel):
         return None
 
 
-class CoinBackend(ABC):
+class CoinBackend(HasRetiredNames, ABC):
     """Talks to the network of one coin.
 
     Derive from :py:class:`TwoStepBackend` if it can sign without publishing, else from :py:class:`OneShotBackend`:
@@ -136,6 +139,16 @@ class CoinBackend(ABC):
     :ivar coin: the coin it serves.
     :ivar network: which of the coin's networks it must be connected to.
     """
+
+    retired_names: ClassVar[Mapping[str, str]] = {
+        "require_tracking_incoming_confirmations": "the chain is followed whatever the backend is",
+        "max_tracked_incoming_confirmations": "it is the coin's setting max_confirmation_count",
+        "get_balances": "what an address has received is in the books, address.balance; what the wallet holds is told "
+        "by get_backend_balance()",
+        "list_received_transactions": "list_since(None, depth=1) lists everything there is to know",
+        "create_transaction_updater": "make TransactionUpdater(conflict_resolver, backend, coin)",
+        "setup_incoming_transactions": "the service opens the channel that the coin's walletnotify names",
+    }
 
     def __init__(self, coin: CoinDescription, network: Network, options: BackendOptions) -> None:
         self.coin = coin

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import logging
 import threading
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from typing import ClassVar
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import BlockHash, ChainChanges, CoinBackend, Txid, WalletTransaction
-from cryptoassets_core.backend.chainwrites import (
+from cryptoassets_core.backend.chainwrites import apply_transactions, followed_deposits
+from cryptoassets_core.backend.sortedlisting import SortedListing
+from cryptoassets_core.backend.syncstate import (
     SyncState,
-    apply_transactions,
-    followed_deposits,
     read_scan_position,
     read_sync_state,
     take_turn,
@@ -32,6 +34,9 @@ from cryptoassets_core.backend.chainwrites import (
 )
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
+from cryptoassets_core.ledger.rowset import join_by_index
+from cryptoassets_core.ledger.states import NetworkTransactionType
+from cryptoassets_core.retirednames import HasRetiredNames
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
 logger = logging.getLogger(__name__)
@@ -59,7 +64,7 @@ class ScanProgress:
     total: int
 
 
-class TransactionUpdater:
+class TransactionUpdater(HasRetiredNames):
     """Brings the books of one coin up to date with its chain.
 
     :ivar last_wallet_notify: when the last notification came in, None before the first.
@@ -67,6 +72,12 @@ class TransactionUpdater:
     :ivar unknown: network transactions with deposits that we follow, and of which the backend knew nothing when it was
         asked last: no proof that they are dead, so that nothing happens to them, but somebody should look.
     """
+
+    retired_names: ClassVar[Mapping[str, str]] = {
+        "event_handler_registry": "events go to the outbox; register handlers with app.event_handler_registry",
+        "verify_amount": "every look at a transaction compares its amounts with those first reported; what differs is "
+        "not credited, and told by the event deposit_disputed",
+    }
 
     def __init__(self, conflict_resolver: ConflictResolver, backend: CoinBackend, coin: Coin) -> None:
         self.conflict_resolver = conflict_resolver
@@ -101,9 +112,8 @@ class TransactionUpdater:
             while True:
                 state = self._state()
                 changes = self._listed_since(state.checkpoint)
-                transactions = [*changes.transactions, *self._vanished(changes)]
                 try:
-                    return self._write(transactions, state, changes)
+                    return self._write(self._with_vanished(changes.transactions), state, changes)
                 except _Overtaken:
                     logger.debug("%s: somebody else followed the chain meanwhile; asking again", self.coin.name)
 
@@ -129,17 +139,16 @@ class TransactionUpdater:
 
     def _rescan(self, state: SyncState, on_progress: Callable[[ScanProgress], None]) -> int:
         # In the order of the txids, which another listing will have too; the chain's own is of no importance here.
-        listed = sorted(self._listed_since(None).transactions, key=lambda transaction: transaction.txid)
-        position = self.conflict_resolver.run(lambda session: read_scan_position(session, self._books))
-        done = 0 if position is None else bisect_right(listed, position, key=lambda transaction: transaction.txid)
-        on_progress(ScanProgress(self.coin.name, done, len(listed)))
-        events = 0
-        while done < len(listed):
-            chunk = listed[done : done + CHUNK]
-            done += len(chunk)
-            note = partial(write_scan_position, self._books, chunk[-1].txid if done < len(listed) else None)
-            events += self._write_chunk(chunk, state, note, unchanged_too=True)
-            on_progress(ScanProgress(self.coin.name, done, len(listed)))
+        with closing(SortedListing(self._listed_since(None).transactions)) as listed:
+            position = self.conflict_resolver.run(lambda session: read_scan_position(session, self._books))
+            total, done = len(listed), listed.count_up_to(position)
+            on_progress(ScanProgress(self.coin.name, done, total))
+            events = 0
+            for chunk in _chunks(listed.after(position)):
+                done += len(chunk)
+                note = partial(write_scan_position, self._books, chunk[-1].txid if done < total else None)
+                events += self._write_chunk(chunk, state, note, unchanged_too=True)
+                on_progress(ScanProgress(self.coin.name, done, total))
         return events
 
     def _listed_since(self, checkpoint: BlockHash | None) -> ChainChanges:
@@ -149,6 +158,23 @@ class TransactionUpdater:
     def handle_wallet_notify(self, txid: Txid) -> int:
         """Look at one network transaction now; see :py:meth:`handle_wallet_notifies`."""
         return self.handle_wallet_notifies([txid])
+
+    def update_network_transaction_confirmations(
+        self, transaction_type: str, txid: Txid, txdata: object = None
+    ) -> tuple[int | None, int]:
+        """Look at one network transaction now, and at nothing that a caller claims of it.
+
+        :param transaction_type: ``deposit`` or ``broadcast``: a payment to ourselves is both.
+        :param txdata: not believed, and there for callers of 2015: the backend is asked.
+        :returns: the row's id, None if there is none, and how many events were written.
+        :raises BackendError: the backend cannot tell.
+        """
+        events = self.handle_wallet_notify(txid)
+        network = self._books.network_transaction
+        wanted = select(network.c.id).where(
+            network.c.txid == txid, network.c.transaction_type == NetworkTransactionType(transaction_type)
+        )
+        return self.conflict_resolver.run(lambda session: session.scalar(wanted)), events
 
     def handle_wallet_notifies(self, txids: Sequence[Txid]) -> int:
         """Look at network transactions now; those that the backend's wallet does not know are passed over.
@@ -171,33 +197,37 @@ class TransactionUpdater:
     def _state(self) -> SyncState:
         return self.conflict_resolver.run(lambda session: read_sync_state(session, self._books))
 
-    def _vanished(self, changes: ChainChanges) -> Sequence[WalletTransaction]:
-        """Look up what we follow and the listing lacks: deposits in conflict are not listed any more."""
-        listed = {transaction.txid for transaction in changes.transactions}
-        tracked = self.conflict_resolver.run(lambda session: tracked_txids(session, self._books))
-        vanished = sorted(tracked - listed)
-        found = self.backend.get_transactions(vanished) if vanished else {}
-        unknown = [txid for txid in vanished if txid not in found]
+    def _with_vanished(self, listed: Iterable[WalletTransaction]) -> Iterator[WalletTransaction]:
+        """Hand on what is listed, and then what we follow and the listing lacks: daemons list no deposit in conflict.
+
+        What is kept of the listing meanwhile is what is open in the books, however much was missed.
+        """
+        missing = self.conflict_resolver.run(lambda session: tracked_txids(session, self._books))
+        for transaction in listed:
+            missing.discard(transaction.txid)
+            yield transaction
+        found = self.backend.get_transactions(sorted(missing)) if missing else {}
+        unknown = sorted(missing - found.keys())
         self.unknown = frozenset(self._deposits(unknown)) if unknown else frozenset()
-        return list(found.values())
+        yield from found.values()
 
     def _deposits(self, txids: Sequence[Txid]) -> set[Txid]:
         return self.conflict_resolver.run(lambda session: followed_deposits(session, self._books, txids))
 
-    def _write(self, transactions: Sequence[WalletTransaction], state: SyncState, changes: ChainChanges | None) -> int:
+    def _write(self, transactions: Iterable[WalletTransaction], state: SyncState, changes: ChainChanges | None) -> int:
         """Write transactions, in chunks, and the checkpoint with the last one.
+
+        A process that dies in between has moved no checkpoint: the next one is told everything again.
 
         :param state: how far the chain was followed when the backend was asked.
         """
-        waiting = iter(transactions)
-        chunk = list(islice(waiting, CHUNK))
+        chunks = _chunks(transactions)
+        chunk: list[WalletTransaction] | None = next(chunks, [])
         events = 0
-        while True:
-            following = list(islice(waiting, CHUNK))
-            note = None if following or changes is None else partial(write_sync_state, self.coin, changes)
+        while chunk is not None:
+            following = next(chunks, None)
+            note = partial(write_sync_state, self.coin, changes) if following is None and changes is not None else None
             events += self._write_chunk(chunk, state, note)
-            if not following:
-                break
             chunk = following
         return events
 
@@ -217,6 +247,7 @@ class TransactionUpdater:
         def work(session: Session) -> int:
             if take_turn(session, self._books) != state:
                 raise _Overtaken
+            join_by_index(session)
             events = apply_transactions(session, self.coin, chunk, unchanged_too=unchanged_too)
             if note is not None:
                 note(session)
@@ -225,3 +256,9 @@ class TransactionUpdater:
         events = self.conflict_resolver.run(work, isolation_level=ISOLATION_LEVEL)
         self.stats["events"] += events
         return events
+
+
+def _chunks(transactions: Iterable[WalletTransaction]) -> Iterator[list[WalletTransaction]]:
+    waiting = iter(transactions)
+    while chunk := list(islice(waiting, CHUNK)):
+        yield chunk

@@ -25,8 +25,9 @@ def odd(world: BackendWorld, payments: int = 1) -> Decimal:
 
 def listed(changes: ChainChanges) -> dict[Txid, WalletTransaction]:
     """Return what a listing tells, each transaction once."""
-    found = {transaction.txid: transaction for transaction in changes.transactions}
-    assert len(found) == len(changes.transactions), "a transaction is listed twice"
+    transactions = list(changes.transactions)  # they may be read once only
+    found = {transaction.txid: transaction for transaction in transactions}
+    assert len(found) == len(transactions), "a transaction is listed twice"
     return found
 
 

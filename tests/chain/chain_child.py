@@ -1,7 +1,8 @@
 """A process of its own on a test's books and network: ``chain_child.py URL DIRECTORY TASK [ARGUMENT]``.
 
 ``die N``: broadcast, and be killed at the Nth moment. ``broadcast``: broadcast until the file ``stop`` appears.
-``rescan``: look through everything again until then.
+``rescan``: look through everything again until then. ``follow N``: follow the chain five transactions at a time, and be
+killed at the Nth moment.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from chain_world import Wire, WiredResolver, World
 
+from cryptoassets_core.backend import transactionupdater
+from cryptoassets_core.backend.transactionupdater import TransactionUpdater
 from cryptoassets_core.tools.receivescan import scan
 
 
@@ -30,6 +34,11 @@ def main(url: str, directory: Path, task: str, argument: str = "0") -> None:
         wire = Wire(int(argument), die=kill_ourselves)
         resolver = WiredResolver(world.app.conflict_resolver, wire)
         world.broadcast(backend=wire.around(world.backend), resolver=resolver)
+    if task == "follow":
+        transactionupdater.CHUNK = 5
+        wire = Wire(int(argument), die=kill_ourselves)
+        backend: Any = wire.around(world.backend)
+        TransactionUpdater(WiredResolver(world.app.conflict_resolver, wire), backend, world.coin).follow()
     while task in ("broadcast", "rescan") and not (directory / "stop").exists():
         if task == "broadcast":
             world.broadcast()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from chain_world import Books, Observed, World
+from chain_world import Books, Crash, Observed, World
+from kit import seen
 from sqlalchemy import update
 
+from cryptoassets_core.backend.base import WalletTransaction
+from cryptoassets_core.backend.syncstate import read_sync_state
 from cryptoassets_core.backend.transactionupdater import CHUNK, ScanProgress, TransactionUpdater
 from cryptoassets_core.errors import BackendError, BackendUnavailableError
 from cryptoassets_core.service.coinworker import CoinWorker
@@ -252,6 +257,66 @@ def test_long_listing_is_written_in_chunks(world: World, monkeypatch: pytest.Mon
     world.net.mine(3)
     assert world.updater.poll() == 24
     assert world.balance() == 24
+    world.check()
+
+
+def long_listing(world: Books, number: int, on_read: Callable[[int], None]) -> TransactionUpdater:
+    """Return an updater whose node lists so many deposits, one at a time; each is met by a test when it is read."""
+    address = world.address()
+
+    def read() -> Iterator[WalletTransaction]:
+        for each in range(number):
+            on_read(each)
+            yield seen(f"deposit {each}", {address: "0.01"}, 20)
+
+    def tell(name: str, answer: Any) -> Any:
+        return replace(answer, transactions=read()) if name == "list_since" else answer
+
+    return TransactionUpdater(world.app.conflict_resolver, Observed(world.backend, after=tell), world.coin)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ask", ["follow", "rescan"])
+def test_long_listing_is_never_held_whole(world: World, monkeypatch: pytest.MonkeyPatch, ask: str) -> None:
+    monkeypatch.setattr("cryptoassets_core.backend.transactionupdater.CHUNK", 5)
+    alive: list[int] = []
+
+    def count(number: int) -> None:
+        if number % 20 == 19:
+            gc.collect()
+            alive.append(sum(type(each) is WalletTransaction for each in gc.get_objects()))
+
+    updater = long_listing(world, 60, count)
+    assert getattr(updater, ask)() == 60
+    assert max(alive) <= 3 * 5
+    assert world.balance() == Decimal("0.6")
+    world.check()
+
+
+@pytest.mark.parametrize("read", [0, 3, 11, 23, 24])
+@pytest.mark.parametrize("error", [BackendUnavailableError("the node went away"), Crash("killed")])
+def test_catch_up_that_ends_in_the_middle_begins_again_and_credits_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, read: int, error: BaseException
+) -> None:
+    monkeypatch.setattr("cryptoassets_core.backend.transactionupdater.CHUNK", 5)
+    world.step()
+    before = world.run(lambda session: read_sync_state(session, world.tables))
+    world.net.mine(20)
+
+    def fail(each: int) -> None:
+        if each == read:
+            raise error
+
+    with pytest.raises(type(error)):
+        long_listing(world, 25, fail).follow()
+    # What is stored by then is right, and the next one is told everything again.
+    stored = len(world.rows())
+    assert stored == max(read // 5 - 1, 0) * 5
+    assert world.run(lambda session: read_sync_state(session, world.tables)) == before
+    world.check()
+    assert long_listing(world, 25, lambda each: None).follow() == 25 - stored
+    assert (len(world.rows()), world.balance()) == (25, Decimal("0.25"))
+    assert len(world.events("txupdate")) == 25
+    assert world.run(lambda session: read_sync_state(session, world.tables)) != before
     world.check()
 
 

@@ -113,9 +113,9 @@ def children(world: World, *tasks: tuple[str, ...]) -> Iterator[list[subprocess.
             child.wait()
 
 
-def killed_at(world: World, moment: int) -> bool:
-    """Let a process broadcast and be killed; tell whether it was, and did not finish before."""
-    code = subprocess.call([sys.executable, str(CHILD), world.url, str(world.directory), "die", str(moment)])
+def killed_at(world: World, moment: int, *, task: str = "die") -> bool:
+    """Let a process work (broadcast, by default) and be killed; tell whether it was, and did not finish before."""
+    code = subprocess.call([sys.executable, str(CHILD), world.url, str(world.directory), task, str(moment)])
     assert code in (0, -signal.SIGKILL)
     return code != 0
 
@@ -134,6 +134,31 @@ def test_process_killed_around_publication_pays_once(world: World, name: str) ->
     world.broadcast()
     assert world.paid(outside(1)) == [Decimal("0.3")]
     assert world.total() == world.net.balance()
+    world.check()
+
+
+@pytest.mark.parametrize("chunk", [2, 4])
+@pytest.mark.parametrize("name", ["before commit", "committed"])
+def test_process_killed_while_it_catches_up_credits_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, chunk: int
+) -> None:
+    monkeypatch.setattr("cryptoassets_core.backend.transactionupdater.CHUNK", 5)
+    rehearsal, addresses = Wire(), [world.address() for _ in range(24)]
+    for wire in (rehearsal, None):
+        for address in addresses:
+            world.net.pay(address, Decimal("0.01"))
+        world.net.mine(40)
+        if wire is not None:
+            resolver = WiredResolver(world.app.conflict_resolver, wire)
+            TransactionUpdater(resolver, wire.around(world.backend), world.coin).follow()
+    # The transactions that read come first; from the end on, these are the five chunks.
+    commits = [moment for moment, passed in enumerate(rehearsal.passed) if passed == name][-5:]
+    assert killed_at(world, commits[chunk], task="follow")
+    stored = 24 + 5 * (chunk + (name == "committed"))
+    assert len(world.rows()) == min(stored, 48)
+    world.updater.follow()
+    assert (len(world.rows()), world.balance()) == (48, Decimal("0.48"))
+    assert len(world.events("txupdate")) == 48
     world.check()
 
 

@@ -14,42 +14,43 @@ _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _HEX = re.compile(r"(?:[0-9a-f]{2})+\Z")
 
 
-def _wrong(value: object, where: str, expected: str) -> BackendError:
+def wrong(value: object, where: str, expected: str) -> BackendError:
+    """Say what stands in the place of something else."""
     return BackendError(f"the daemon's answer makes no sense: {where} should be {expected}, not {type(value).__name__}")
 
 
 def mapping(value: object, where: str) -> Mapping[str, object]:
     """Let through a JSON object."""
     if not isinstance(value, dict):
-        raise _wrong(value, where, "an object")
+        raise wrong(value, where, "an object")
     return value
 
 
 def mappings(value: object, where: str) -> Iterable[Mapping[str, object]]:
     """Let through a JSON list of objects."""
     if not isinstance(value, list):
-        raise _wrong(value, where, "a list")
+        raise wrong(value, where, "a list")
     return [mapping(item, where) for item in value]
 
 
 def text(value: object, where: str) -> str:
     """Let through a string that is not empty."""
     if not isinstance(value, str) or not value:
-        raise _wrong(value, where, "a text")
+        raise wrong(value, where, "a text")
     return value
 
 
 def integer(value: object, where: str) -> int:
     """Let through a whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _wrong(value, where, "a whole number")
+        raise wrong(value, where, "a whole number")
     return value
 
 
 def hexadecimal(value: object, where: str) -> str:
     """Let through bytes in lowercase hexadecimal."""
     if not isinstance(value, str) or not _HEX.match(value):
-        raise _wrong(value, where, "hexadecimal")
+        raise wrong(value, where, "hexadecimal")
     return value
 
 
@@ -61,21 +62,21 @@ def looks_like_hash(value: str) -> bool:
 def txid(value: object, where: str) -> Txid:
     """Let through a transaction id."""
     if not isinstance(value, str) or not looks_like_hash(value):
-        raise _wrong(value, where, "a transaction id")
+        raise wrong(value, where, "a transaction id")
     return Txid(value)
 
 
 def block_hash(value: object, where: str) -> BlockHash:
     """Let through a block hash."""
     if not isinstance(value, str) or not looks_like_hash(value):
-        raise _wrong(value, where, "a block hash")
+        raise wrong(value, where, "a block hash")
     return BlockHash(value)
 
 
 def amount(value: object, where: str, *, decimals: int) -> Decimal:
     """Let through whole coins of either sign, exactly; daemons write round ones as integers."""
     if isinstance(value, bool) or not isinstance(value, Decimal | int):
-        raise _wrong(value, where, "an amount")
+        raise wrong(value, where, "an amount")
     try:
         return from_minor_units(to_minor_units(value, decimals), decimals)
     except InvalidAmountError as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 from cryptoassets_bitcoind import answers, faults, listing, mempool
 from cryptoassets_bitcoind.capabilities import Capabilities, detect_capabilities
@@ -15,6 +16,7 @@ from cryptoassets_bitcoind.options import BitcoindOptions
 from cryptoassets_bitcoind.preparation import FeePolicy, Preparation
 from cryptoassets_bitcoind.publication import Publication
 from cryptoassets_bitcoind.rpc import RpcClient
+from cryptoassets_bitcoind.spooled import SpooledListing, read_replies
 from cryptoassets_core.backend.base import (
     BackendOptions,
     BlockHash,
@@ -76,10 +78,9 @@ class BitcoindBackend(TwoStepBackend):
         """
         if depth < 1:
             raise ValueError(f"depth must be at least 1, not {depth}")
-        # The tip first: a block that arrives in between is then listed now and again, and not overlooked.
-        info, changes = self.rpc.batch([("getblockchaininfo", []), ("listsinceblock", [checkpoint or "", depth])])
+        info, changes = self._ask_since(checkpoint or "", depth)
         if isinstance(changes, BackendRejectedError) and changes.code == faults.NOT_FOUND and checkpoint:
-            info, changes = self.rpc.batch([("getblockchaininfo", []), ("listsinceblock", ["", depth])])
+            info, changes = self._ask_since("", depth)
         for answer in (info, changes):
             if isinstance(answer, BackendRejectedError):
                 raise answer
@@ -88,7 +89,7 @@ class BitcoindBackend(TwoStepBackend):
     def get_transactions(self, txids: Iterable[Txid]) -> Mapping[Txid, WalletTransaction]:
         """Look up transactions, 100 a request."""
         found = self._look_up(txids)
-        return found | self._look_at_mempool(found)
+        return found | self._look_at_mempool([txid for txid, each in found.items() if listing.waits(each)])
 
     def get_backend_balance(self, confirmations: int = 0) -> Decimal:
         """Return what the wallet holds, without immature block rewards.
@@ -172,6 +173,13 @@ class BitcoindBackend(TwoStepBackend):
             return self.options.max_tip_age
         return DEFAULT_MAX_TIP_AGE
 
+    def _ask_since(self, checkpoint: str, depth: int) -> list[object | BackendRejectedError]:
+        # The tip first: a block that arrives in between is then listed now and again, and not overlooked.
+        return self.rpc.batch(
+            [("getblockchaininfo", []), ("listsinceblock", [checkpoint, depth])],
+            read=partial(read_replies, decimals=self.coin.decimals),
+        )
+
     def _look_up(self, txids: Iterable[Txid]) -> dict[Txid, WalletTransaction]:
         asked = [txid for txid in dict.fromkeys(txids) if answers.looks_like_hash(txid)]
         found: dict[Txid, WalletTransaction] = {}
@@ -182,10 +190,8 @@ class BitcoindBackend(TwoStepBackend):
                 raise answer
         return found
 
-    def _look_at_mempool(self, found: Mapping[Txid, WalletTransaction]) -> dict[Txid, WalletTransaction]:
+    def _look_at_mempool(self, waiting: Sequence[Txid]) -> dict[Txid, WalletTransaction]:
         """Return anew those unconfirmed deposits that the mempool lacks, for ever or because they are mined."""
-        # What we paid ourselves is the broadcaster's: it publishes again what the network forgot.
-        waiting = [each.txid for each in found.values() if each.confirmations == 0 and each.fee is None]
         if not waiting or not self.capabilities.tells_mempool:
             return {}
         missing = mempool.missing(self.rpc, waiting)
@@ -193,18 +199,15 @@ class BitcoindBackend(TwoStepBackend):
         return {txid: replace(now, forgotten=now.confirmations == 0) for txid, now in self._look_up(missing).items()}
 
     def _changes(self, tip: BlockHash, changes: Mapping[str, object]) -> ChainChanges:
-        listed = listing.group_by_txid(answers.mappings(changes.get("transactions"), "listsinceblock.transactions"))
-        # What left the chain: rows with its confirmations of today. Most of it is listed above, back in the mempool.
-        removed = listing.group_by_txid(answers.mappings(changes.get("removed", []), "listsinceblock.removed"))
-        transactions = {
-            txid: listing.from_listing(txid, rows, decimals=self.coin.decimals)
-            for txid, rows in (removed | listed).items()
-        }
-        return ChainChanges(
-            tip=tip,
-            checkpoint=answers.block_hash(changes.get("lastblock"), "listsinceblock.lastblock"),
-            transactions=list((transactions | self._look_at_mempool(transactions)).values()),
-        )
+        listed = changes.get("transactions")
+        if not isinstance(listed, SpooledListing):
+            raise answers.wrong(listed, "listsinceblock.transactions", "a list")
+        # What left the chain: rows with its confirmations of today. Most of it is listed too, back in the mempool.
+        rows = listing.group_by_txid(answers.mappings(changes.get("removed", []), "listsinceblock.removed"))
+        removed = {txid: listing.from_listing(txid, rows[txid], decimals=self.coin.decimals) for txid in rows}
+        checkpoint = answers.block_hash(changes.get("lastblock"), "listsinceblock.lastblock")
+        looked_up = self._look_at_mempool(listed.waiting)
+        return ChainChanges(tip=tip, checkpoint=checkpoint, transactions=_merged(listed, removed, looked_up))
 
     def _balances(self) -> tuple[Decimal, Decimal]:
         """Return what is confirmed or our own change, and what others sent and is not confirmed."""
@@ -229,3 +232,15 @@ class BitcoindBackend(TwoStepBackend):
             if counted and row.get("category") in listing.RECEIVING - {"immature"}:
                 young += answers.amount(row.get("amount"), "a listed amount", decimals=self.coin.decimals)
         return young
+
+
+def _merged(
+    listed: Iterable[WalletTransaction],
+    removed: dict[Txid, WalletTransaction],
+    looked_up: Mapping[Txid, WalletTransaction],
+) -> Iterator[WalletTransaction]:
+    """Hand out each transaction once: what is listed, then what left the chain and is not listed any more."""
+    for each in listed:
+        removed.pop(each.txid, None)
+        yield looked_up.get(each.txid, each)
+    yield from removed.values()

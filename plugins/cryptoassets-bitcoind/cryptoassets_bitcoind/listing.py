@@ -23,12 +23,22 @@ RECEIVING = frozenset({"receive", "generate", "immature"})
 
 
 def group_by_txid(rows: Iterable[Row]) -> dict[Txid, list[Row]]:
-    """Collect the rows of each transaction; rows without one are entries of the daemon's own old accounts."""
+    """Collect the rows of each transaction."""
     grouped: dict[Txid, list[Row]] = {}
     for row in rows:
-        if "txid" in row:
-            grouped.setdefault(answers.txid(row["txid"], "a listed txid"), []).append(row)
+        if not is_move(row):
+            grouped.setdefault(txid_of(row), []).append(row)
     return grouped
+
+
+def is_move(row: Row) -> bool:
+    """Tell whether it is an entry of the daemon's own old accounts, which has no transaction."""
+    return row.get("category") == "move" and "txid" not in row
+
+
+def txid_of(row: Row) -> Txid:
+    """Return which transaction a row is of."""
+    return answers.txid(row.get("txid"), "a listed txid")
 
 
 def from_listing(txid: Txid, rows: list[Row], *, decimals: int) -> WalletTransaction:
@@ -42,6 +52,14 @@ def from_gettransaction(txid: Txid, answer: object, *, decimals: int) -> WalletT
     facts = answers.mapping(answer, "gettransaction")
     rows = list(answers.mappings(facts.get("details"), "gettransaction.details"))
     return _transaction(txid, rows, facts=facts, fee=facts.get("fee"), decimals=decimals)
+
+
+def waits(transaction: WalletTransaction) -> bool:
+    """Tell whether somebody else has sent it and it has no confirmation.
+
+    What we paid ourselves is the broadcaster's: it publishes again what the network forgot.
+    """
+    return transaction.confirmations == 0 and transaction.fee is None
 
 
 def _transaction(txid: Txid, rows: list[Row], *, facts: Row, fee: object, decimals: int) -> WalletTransaction:
@@ -73,18 +91,26 @@ def _block_hash(facts: Row) -> BlockHash:
 def _received(txid: Txid, rows: list[Row], *, decimals: int) -> tuple[ReceivedOutput, ...]:
     outputs: dict[int, ReceivedOutput] = {}
     for row in rows:
-        if row.get("category") not in RECEIVING:
+        # Read strictly: what a row does not say would be a deposit that nobody misses.
+        if answers.text(row.get("category"), "a listed category") not in RECEIVING:
             continue
-        if "address" not in row or "vout" not in row:
+        if "address" not in row:
             logger.warning("transaction %s pays the wallet in a way that has no address; it is not credited", txid)
             continue
         output = ReceivedOutput(
             address=answers.text(row["address"], "a listed address"),
             amount=answers.amount(row.get("amount"), "a listed amount", decimals=decimals),
-            vout=answers.integer(row["vout"], "a listed vout"),
+            vout=_vout(row),
         )
         outputs[output.vout] = output
     return tuple(outputs[vout] for vout in sorted(outputs))
+
+
+def _vout(row: Row) -> int:
+    vout = answers.integer(row.get("vout"), "a listed vout")
+    if vout < 0:
+        raise answers.wrong(vout, "a listed vout", "the number of an output")
+    return vout
 
 
 def _sent(rows: list[Row], *, decimals: int) -> Decimal:

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from bitcoinrpc.authproxy import AuthServiceProxy, JSONRPCException
 
+from cryptoassets_bitcoind.answerfile import AnswerFile
 from cryptoassets_bitcoind.endpoint import Endpoint
 from cryptoassets_bitcoind.faults import MalformedAnswerError, broken, cannot_connect, is_answer, refusal
 from cryptoassets_bitcoind.methods import READ_ONLY, SLOW, SLOW_SECONDS
@@ -29,6 +30,11 @@ BATCH_SIZE = 100
 
 Call = tuple[str, Sequence[object]]
 _T = TypeVar("_T")
+
+
+def read_json(file: AnswerFile) -> object:
+    """Read a whole document; fractions are Decimal."""
+    return json.load(file, parse_float=Decimal)
 
 
 class RpcClient:
@@ -59,9 +65,12 @@ class RpcClient:
 
         return self._exchange(method, (method,), send)
 
-    def batch(self, calls: Sequence[Call]) -> list[object | BackendRejectedError]:
+    def batch(
+        self, calls: Sequence[Call], *, read: Callable[[AnswerFile], object] = read_json
+    ) -> list[object | BackendRejectedError]:
         """Make many calls in few requests; an item that was refused is its error, and harms no other.
 
+        :param read: makes the replies of one request of the file that has them, as JSON tells them.
         :raises BackendError: as :py:meth:`call`, when a request failed as a whole.
         """
         answers: list[object | BackendRejectedError] = []
@@ -69,7 +78,7 @@ class RpcClient:
             chunk = calls[start : start + BATCH_SIZE]
             methods = tuple(dict.fromkeys(method for method, _ in chunk))
             what = f"{len(chunk)} calls of {', '.join(methods)}"
-            replies = self._exchange(what, methods, partial(_post, chunk, path=self.endpoint.path))
+            replies = self._exchange(what, methods, partial(_post, chunk, path=self.endpoint.path, read=read))
             answers.extend(self._batch_answers(chunk, replies))
         return answers
 
@@ -166,7 +175,9 @@ def to_wire(value: object) -> object:
     return value
 
 
-def _post(chunk: Sequence[Call], connection: Connection, limit: float, *, path: str) -> list[Mapping[str, object]]:
+def _post(
+    chunk: Sequence[Call], connection: Connection, limit: float, *, path: str, read: Callable[[AnswerFile], object]
+) -> list[Mapping[str, object]]:
     """Send one batch and return the replies in the order of the calls."""
     # No "jsonrpc": "2.0": newer daemons then leave out the key "error" and use other HTTP statuses.
     body = json.dumps(
@@ -177,7 +188,10 @@ def _post(chunk: Sequence[Call], connection: Connection, limit: float, *, path: 
     )
     connection.request("POST", path, body, {"Content-Type": "application/json"})
     connection.sock.settimeout(limit)
-    replies = json.loads(connection.getresponse().read(), parse_float=Decimal)
+    file = AnswerFile()
+    connection.receive(file)
+    file.seek(0)
+    replies = read(file)
     if isinstance(replies, dict) and replies.get("error") is not None:
         raise JSONRPCException(replies["error"])
     if not isinstance(replies, list) or not all(isinstance(reply, dict) for reply in replies):

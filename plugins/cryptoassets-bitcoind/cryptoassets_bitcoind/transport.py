@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import selectors
+import shutil
 import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, IncompleteRead
 
+from cryptoassets_bitcoind.answerfile import AnswerFile
 from cryptoassets_bitcoind.endpoint import Endpoint
 
 #: Daemons close a connection after 30 seconds without a request (``-rpcservertimeout``); we are done with it earlier.
@@ -104,12 +106,25 @@ class Connection:
 
         :raises NotJsonError: it is something else, whatever its status; daemons report errors as JSON with status 500.
         """
+        response = self._json_response()
+        return JsonResponse(response.status, response.reason, response.read())
+
+    def receive(self, file: AnswerFile) -> None:
+        """Read the answer to its end into a file, however long it is.
+
+        :raises NotJsonError: as :py:meth:`getresponse`.
+        """
+        response = self._json_response()
+        shutil.copyfileobj(response, file)
+        if response.length:  # read piece by piece, an answer that is cut short looks like one that ends
+            raise IncompleteRead(b"", response.length)
+
+    def _json_response(self) -> HTTPResponse:
         response = self._http.getresponse()
-        body = response.read()
         content_type = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
         if content_type != "application/json":
-            raise NotJsonError(response.status, body)
-        return JsonResponse(response.status, response.reason, body)
+            raise NotJsonError(response.status, response.read())
+        return response
 
     def close(self) -> None:
         """Hang up; a later call needs a new connection."""

@@ -17,8 +17,9 @@ pytestmark = pytest.mark.regtest
 
 
 def by_txid(changes: ChainChanges) -> dict[str, WalletTransaction]:
-    found: dict[str, WalletTransaction] = {transaction.txid: transaction for transaction in changes.transactions}
-    assert len(found) == len(changes.transactions)
+    transactions = list(changes.transactions)
+    found: dict[str, WalletTransaction] = {transaction.txid: transaction for transaction in transactions}
+    assert len(found) == len(transactions)
     return found
 
 
@@ -60,7 +61,7 @@ def test_fresh_regtest_chain_is_no_reason_to_wait(fresh_node: RegtestNode, conne
     assert info["initialblockdownload"] is True
     backend = connect(fresh_node.url())
     backend.check()
-    assert backend.list_since(None, depth=3).transactions == []
+    assert list(backend.list_since(None, depth=3).transactions) == []
 
 
 def test_daemon_that_comes_and_goes(fresh_node: RegtestNode, connect: Callable[..., Any]) -> None:
@@ -130,7 +131,8 @@ def test_deposit_is_listed_from_the_mempool_to_the_depth(node: RegtestNode, wall
         changes = backend.list_since(checkpoint, depth=3)
         assert changes.tip == backend.get_tip()
         checkpoint = changes.checkpoint
-        seen.append(by_txid(changes)[Txid(txid)].confirmations if changes.transactions else None)
+        listed = by_txid(changes).get(Txid(txid))
+        seen.append(None if listed is None else listed.confirmations)
         blocks += node.mine()
     assert seen == [0, 1, 2, 3, None]
     final = backend.get_transactions([Txid(txid)])[Txid(txid)]
@@ -149,7 +151,7 @@ def test_number_of_requests_does_not_grow(wallet: Any, monkeypatch: pytest.Monke
         original(connection, method, *rest)
 
     monkeypatch.setattr(transport.Connection, "request", request)
-    assert len(wallet.backend.list_since(None, depth=3).transactions) == 12
+    assert len(by_txid(wallet.backend.list_since(None, depth=3))) == 12
     assert posts == ["POST"]
 
 

@@ -110,7 +110,7 @@ def test_unknown_checkpoint_is_answered_by_everything(daemon: Daemon, backend: B
             return listing if name == "listsinceblock" else super().get(name, default)
 
     daemon.answers = FirstUnknown(daemon.answers)
-    assert len(backend.list_since(BlockHash("cd" * 32), depth=15).transactions) == 5
+    assert len(list(backend.list_since(BlockHash("cd" * 32), depth=15).transactions)) == 5
     assert asked.count("listsinceblock") == 2
 
 

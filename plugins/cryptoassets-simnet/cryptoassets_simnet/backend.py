@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field
 
@@ -36,6 +37,9 @@ from cryptoassets_simnet.faults import FaultKind
 from cryptoassets_simnet.store import ChainFile
 
 logger = logging.getLogger(__name__)
+
+#: Transactions of a listing that are read at once.
+_PART: Final = 2500
 
 
 class SimnetOptions(BackendOptions):
@@ -85,9 +89,14 @@ class SimnetBackend(TwoStepBackend):
             return chain.get_tip(db).hash
 
     def list_since(self, checkpoint: BlockHash | None, *, depth: int) -> ChainChanges:
-        """List what changed since a checkpoint; see :py:func:`cryptoassets_simnet.listing.list_since`."""
+        """List what changed since a checkpoint; see :py:func:`cryptoassets_simnet.listing.list_since`.
+
+        Of a long listing, later parts tell what their transactions are when they are read.
+        """
         with self._answering("list_since") as file, file.read() as db:
-            return listing.list_since(db, file.facts, checkpoint, depth=depth)
+            listed = listing.list_since(db, checkpoint, depth=depth)
+            first = listing.describe(db, file.facts, listed.numbers[:_PART])
+        return ChainChanges(listed.tip, listed.checkpoint, _told(file, first, listed.numbers[_PART:]))
 
     def get_transactions(self, txids: Iterable[Txid]) -> Mapping[Txid, WalletTransaction]:
         """Look up transactions of the wallet."""
@@ -158,6 +167,14 @@ class SimnetBackend(TwoStepBackend):
                 self._file = ChainFile.open_or_create(self.path, self.coin, network=self.network)
                 logger.warning("%s runs on a SIMULATED network, %s: no real coins move", self.coin.symbol, self.path)
             return self._file
+
+
+def _told(file: ChainFile, first: Sequence[WalletTransaction], numbers: Sequence[int]) -> Iterator[WalletTransaction]:
+    yield from first
+    for start in range(0, len(numbers), _PART):
+        with _kernel_errors(), file.read() as db:
+            part = listing.describe(db, file.facts, numbers[start : start + _PART])
+        yield from part
 
 
 def _next_fault(file: ChainFile, method: str) -> FaultKind | None:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from cryptoassets_core.backend.base import BlockHash, ChainChanges, ReceivedOutput, Txid, WalletTransaction
+from cryptoassets_core.backend.base import BlockHash, ReceivedOutput, Txid, WalletTransaction
 from cryptoassets_core.errors import BackendRejectedError
 from cryptoassets_simnet import chain
 from cryptoassets_simnet.facts import ChainFacts
 
 
-def list_since(db: sqlite3.Connection, facts: ChainFacts, checkpoint: BlockHash | None, *, depth: int) -> ChainChanges:
-    """List the wallet's transactions that are unconfirmed, mined after a checkpoint, or were in blocks now stale.
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What is to be told of a wallet since a checkpoint."""
+
+    tip: BlockHash
+    checkpoint: BlockHash
+    #: Numbers of the transactions: a long history as small as it gets.
+    numbers: Sequence[int]
+
+
+def list_since(db: sqlite3.Connection, checkpoint: BlockHash | None, *, depth: int) -> Listed:
+    """Name the wallet's transactions that are unconfirmed, mined after a checkpoint, or were in blocks now stale.
 
     A deposit in conflict is listed only if it was in a stale block behind the checkpoint; an own transaction in
     conflict is listed like a mined one. The work grows with the answer, not with the chain.
@@ -26,21 +38,26 @@ def list_since(db: sqlite3.Connection, facts: ChainFacts, checkpoint: BlockHash 
         raise BackendRejectedError(f"the depth of a listing must be 1 or more, not {depth}")
     tip = chain.get_tip(db)
     fork_height, removed = _find_fork(db, checkpoint)
-    txids = [
-        txid
-        for (txid,) in db.execute(
-            "SELECT txid FROM tx WHERE wallet = 1 AND ("
-            " (state = 'mempool' AND height IS NULL) OR (state = 'evicted' AND height IS NULL)"
-            " OR (state = 'mined' AND height > :since)"
-            " OR (state = 'conflicted' AND height > :since AND fee_minor IS NOT NULL))",
-            {"since": fork_height},
-        )
-    ]
-    found = _describe(db, facts, {*txids, *removed})
+    numbers = db.execute(
+        "SELECT number FROM tx WHERE wallet = 1 AND ("
+        " (state = 'mempool' AND height IS NULL) OR (state = 'evicted' AND height IS NULL)"
+        " OR (state = 'mined' AND height > :since)"
+        " OR (state = 'conflicted' AND height > :since AND fee_minor IS NOT NULL))"
+        " UNION SELECT number FROM tx JOIN json_each(:removed) ON tx.txid = json_each.value WHERE wallet = 1"
+        " ORDER BY number",
+        {"since": fork_height, "removed": json.dumps(removed)},
+    )
     (next_checkpoint,) = db.execute(
         "SELECT hash FROM block WHERE active = 1 AND height = ?", (max(tip.height + 1 - depth, 0),)
     ).fetchone()
-    return ChainChanges(tip=tip.hash, checkpoint=BlockHash(next_checkpoint), transactions=tuple(found.values()))
+    return Listed(tip.hash, BlockHash(next_checkpoint), array("q", (number for (number,) in numbers)))
+
+
+def describe(db: sqlite3.Connection, facts: ChainFacts, numbers: Sequence[int]) -> list[WalletTransaction]:
+    """Return transactions of the wallet as they are now, in the order of their numbers."""
+    wanted = json.dumps(list(numbers))
+    txids = db.execute("SELECT txid FROM json_each(?) JOIN tx ON tx.number = json_each.value", (wanted,))
+    return list(_describe(db, facts, {txid for (txid,) in txids}).values())
 
 
 def _find_fork(db: sqlite3.Connection, checkpoint: BlockHash | None) -> tuple[int, list[str]]:

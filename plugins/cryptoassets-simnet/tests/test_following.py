@@ -161,8 +161,7 @@ def test_own_transactions_in_conflict_are_listed(
     backend.submit(sent)
     simnet.double_spend(deposit)
     genesis_side = backend.list_since(None, depth=1)
-    assert listed(genesis_side) == {sent.txid: -3}
-    assert [each.sent for each in genesis_side.transactions] == [0]
+    assert [(each.txid, each.confirmations, each.sent) for each in genesis_side.transactions] == [(sent.txid, -3, 0)]
     assert listed(backend.list_since(checkpoint, depth=1)) == {sent.txid: -3, deposit: -3}
 
 
