@@ -70,6 +70,19 @@ def test_a_batch_takes_a_constant_number_of_statements(sqlite_world: World) -> N
     assert sent[0] >= sent[1]
 
 
+def test_what_is_queued_waits_without_a_try_while_a_broadcast_is_under_way(sqlite_world: World) -> None:
+    """The database would refuse a second one, and complain in its log each time."""
+    world = sqlite_world
+    world.funded("5")
+    world.withdraw(outside(1), "1")
+    world.net.set_down(True)
+    world.broadcast()
+    world.withdraw(outside(2), "1")
+    with world.counting_statements() as statements:
+        assert world.broadcaster().collect_for_broadcast() == 0
+    assert [statement for statement in statements if statement.startswith("INSERT INTO btc_network_transaction")] == []
+
+
 def test_wallets_do_not_pay_for_each_other(world: World) -> None:
     world.funded("5")
     other = world.funded("5", world.account("alice", "other shop"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -105,10 +106,19 @@ def test_theft_that_is_reorganised_away_lets_the_stored_transaction_go(world: Wo
 
 
 def test_coins_that_were_not_stolen_are_free_for_others(world: World) -> None:
-    stolen(world)
+    world.funded("5", coins=2)
+    world.withdraw(outside(1), "7")
+    world.net.fault("submit", "refuse")
+    world.broadcast()
+    assert len(world.locked()) == 2
+    world.net.forget_locks()
+    world.backend.submit(world.backend.prepare({outside(9): Decimal("4.9")}))  # which takes one of them
     world.net.mine()
     world.broadcast()
-    assert world.locked() == set()
+    assert (world.network_rows("broadcast")[0].state, world.locked()) == ("dead", set())
+    world.withdraw(outside(2), "3")
+    assert world.broadcast().count == 1
+    world.check()
 
 
 def dead_at(world: World, depth: int | None) -> Any:
@@ -140,6 +150,20 @@ def test_person_decides_where_the_backend_cannot_tell_how_deep_the_thief_is_and_
     dead, _ = world.network_rows("broadcast")
     assert (dead.state, "so a person decides" in dead.reason) == ("dead", True)
     assert (world.paid(outside(1)), world.paid(outside(2))) == ([], [1])
+    world.check()
+
+
+def test_broadcast_without_a_txid_waits_for_one(world: World) -> None:
+    """Nobody could recognise it in the chain."""
+    world.funded("5")
+    world.withdraw(outside(1), "1")
+
+    def signed_last(name: str, answer: Any) -> Any:
+        return replace(answer, txid=None) if name == "prepare" else answer
+
+    world.broadcast(backend=Observed(dead_at(world, 1), after=signed_last))
+    (waiting,) = world.network_rows("broadcast")
+    assert (waiting.state, waiting.txid, waiting.attempts) == ("prepared", None, 1)
     world.check()
 
 

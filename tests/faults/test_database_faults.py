@@ -64,7 +64,7 @@ class StoppableServer(PostgresServer):
         self._run([pg_ctl, task, "--wait", f"--pgdata={self.directory / 'data'}", *options])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[StoppableServer]:
     require("initdb", "postgresql", path=server_path())
     with StoppableServer() as running:
@@ -89,42 +89,38 @@ def trial(tmp_path: Path, url: str) -> Iterator[Trial]:
             yield made
 
 
-STEPS = [
-    pytest.param("fundrawtransaction", marks=pytest.mark.stress),
-    "signrawtransactionwithwallet",
-    "sendrawtransaction",
-]
+STEPS = ("fundrawtransaction", "signrawtransactionwithwallet", "sendrawtransaction")
 
 
-@pytest.mark.parametrize("method", STEPS)
 def test_withdrawals_are_paid_once_though_the_database_crashes_during_a_call(
-    trial: Trial, server: StoppableServer, method: str
+    trial: Trial, server: StoppableServer
 ) -> None:
     trial.start()
     trial.fund("1", "1", "1")
-    trap = trial.proxy.trap(method, Fault.NONE, answered=lambda _calls: server.interrupt())
-    trial.withdraw()
-    trial.until(trap.sprung.is_set, f"the database stops during {method}")
-    trial.stage.wait_until(lambda: _database_problem(trial), "the status page shows that the database is down")
-    server.go_on()
-    trial.reconnect()
-    trial.withdraw()
+    for method in STEPS:
+        trap = trial.proxy.trap(method, Fault.NONE, answered=lambda _calls: server.interrupt())
+        trial.withdraw()
+        trial.until(trap.sprung.is_set, f"the database stops during {method}")
+        trial.stage.wait_until(lambda: _database_problem(trial), "the status page shows that the database is down")
+        server.go_on()
+        trial.reconnect()
+        trial.until(trial.is_left, f"the withdrawal leaves after the database stopped during {method}")
     trial.settle()
     assert trial.daemon.stop() == 0
 
 
-@pytest.mark.parametrize("method", STEPS)
 def test_withdrawals_are_paid_once_though_nothing_can_be_written_for_a_while(
-    trial: Trial, server: StoppableServer, url: str, method: str
+    trial: Trial, server: StoppableServer, url: str
 ) -> None:
     trial.start()
     trial.fund("1", "1", "1")
-    trap = trial.proxy.trap(method, Fault.NONE, answered=lambda _calls: server.fill_disk(url))
-    trial.withdraw()
-    trial.until(trap.sprung.is_set, f"the disk is full during {method}")
-    trial.stage.wait_until(lambda: _database_problem(trial), "the status page shows that nothing can be written")
-    server.empty_disk(url)
-    trial.withdraw()
+    for method in STEPS:
+        trap = trial.proxy.trap(method, Fault.NONE, answered=lambda _calls: server.fill_disk(url))
+        trial.withdraw()
+        trial.until(trap.sprung.is_set, f"the disk is full during {method}")
+        trial.stage.wait_until(lambda: _database_problem(trial), "the status page shows that nothing can be written")
+        server.empty_disk(url)
+        trial.until(trial.is_left, f"the withdrawal leaves after the disk was full during {method}")
     trial.settle()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -30,33 +31,35 @@ def kill_at(trial: Trial, method: str, moment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "method",
+    "methods",
     [
-        pytest.param("fundrawtransaction", marks=pytest.mark.stress),
-        pytest.param("lockunspent", marks=pytest.mark.stress),
-        "signrawtransactionwithwallet",
-        pytest.param("testmempoolaccept", marks=pytest.mark.stress),
-        "sendrawtransaction",
+        pytest.param(("signrawtransactionwithwallet", "sendrawtransaction"), id="signing and publishing"),
+        pytest.param(
+            ("fundrawtransaction", "lockunspent", "testmempoolaccept"), id="the other calls", marks=pytest.mark.stress
+        ),
     ],
 )
-def test_withdrawals_are_paid_once_whenever_a_call_sees_the_daemon_die(trial: Trial, method: str) -> None:
+def test_withdrawals_are_paid_once_whenever_a_call_sees_the_daemon_die(trial: Trial, methods: tuple[str, ...]) -> None:
     trial.start()
-    trial.fund("1", "1", "1", "1", "1")
-    for moment in ("arrived", "answered", "told"):
-        kill_at(trial, method, moment)
-        trial.start()
+    trial.fund(*["1"] * 10)
+    for method in methods:
+        for moment in ("arrived", "answered", "told"):
+            kill_at(trial, method, moment)
+            trial.start()
     trial.settle()
 
 
 @pytest.mark.parametrize(
     "moments",
     [
+        # Before and after the commits of the fourth and the fifth transaction.
+        pytest.param((10, 11, 13, 14), id="around the store and the settlement"),
         pytest.param(range(0, MOMENTS, 3), id="before transactions", marks=pytest.mark.stress),
-        pytest.param(range(1, MOMENTS, 3), id="before commits"),
+        pytest.param(range(1, MOMENTS, 3), id="before commits", marks=pytest.mark.stress),
         pytest.param(range(2, MOMENTS, 3), id="after commits", marks=pytest.mark.stress),
     ],
 )
-def test_withdrawals_are_paid_once_whenever_the_daemon_dies_at_its_books(trial: Trial, moments: range) -> None:
+def test_withdrawals_are_paid_once_whenever_the_daemon_dies_at_its_books(trial: Trial, moments: Sequence[int]) -> None:
     trial.start()
     trial.fund(*["1"] * 10)
     trial.daemon.stop()

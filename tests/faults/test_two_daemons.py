@@ -16,13 +16,13 @@ def test_two_daemons_pay_each_withdrawal_once_though_one_is_killed(
     trial.start()
     other.start()
     trial.stage.wait_until(other.is_ready, "the second daemon gets ready")
-    trial.fund(*["1"] * 20)
-    for number in range(60):
+    trial.fund(*["1"] * 10)
+    for number in range(30):
         trial.withdraw("0.02")
         if number % 10 == 9:
             trial.until(trial.is_left, "the withdrawals so far have left")
             trial.network.mine()
-        if number == 35:
+        if number == 15:
             other.kill()
     trial.settle()
 
