@@ -14,26 +14,28 @@ import pytest
 
 HERE = Path(__file__).parent
 
+#: Nothing in the books is right without right deposits.
+DEPOSITS: Final = {
+    "a_deposit_is_credited_when_it_is_deep_enough_and_once",
+    "a_deposit_that_the_chain_takes_back_is_taken_back",
+    "a_withdrawal_is_paid_once_and_all_it_cost_is_booked",
+    "a_withdrawal_to_a_customer_is_one_debit_and_one_credit",
+    "every_output_reaches_its_customer",
+    "what_happens_while_the_backend_is_down_happens_afterwards",
+}
+
 #: Which tests of the backend suite each class of defective_backends.py fails.
 BACKENDS: Final[Mapping[str, set[str]]] = {
-    "SatoshiAsCoin": {
+    "SatoshiAsCoin": DEPOSITS
+    | {
         "a_deposit_is_told_exactly",
         "a_deposit_that_left_the_chain_is_listed_without_confirmations",
         "a_payment_to_ourselves_comes_in_and_goes_out",
         "every_output_is_told_those_to_one_address_too",
         "two_deposits_to_one_address_are_two",
     },
-    "FloatAmount": {
-        "a_deposit_is_told_exactly",
-        "a_deposit_that_left_the_chain_is_listed_without_confirmations",
-        "a_deposit_without_a_block_has_no_confirmations",
-        "a_listing_says_what_a_look_up_says",
-        "a_payment_to_ourselves_comes_in_and_goes_out",
-        "confirmations_grow_with_each_block",
-        "every_output_is_told_those_to_one_address_too",
-        "two_deposits_to_one_address_are_two",
-    },
-    "NegativeAmount": {
+    "FloatAmount": DEPOSITS
+    | {
         "a_deposit_is_told_exactly",
         "a_deposit_that_left_the_chain_is_listed_without_confirmations",
         "a_deposit_without_a_block_has_no_confirmations",
@@ -43,7 +45,19 @@ BACKENDS: Final[Mapping[str, set[str]]] = {
         "every_output_is_told_those_to_one_address_too",
         "two_deposits_to_one_address_are_two",
     },
-    "RoundedAmount": {
+    "NegativeAmount": DEPOSITS
+    | {
+        "a_deposit_is_told_exactly",
+        "a_deposit_that_left_the_chain_is_listed_without_confirmations",
+        "a_deposit_without_a_block_has_no_confirmations",
+        "a_listing_says_what_a_look_up_says",
+        "a_payment_to_ourselves_comes_in_and_goes_out",
+        "confirmations_grow_with_each_block",
+        "every_output_is_told_those_to_one_address_too",
+        "two_deposits_to_one_address_are_two",
+    },
+    "RoundedAmount": DEPOSITS
+    | {
         "a_deposit_is_told_exactly",
         "a_deposit_that_left_the_chain_is_listed_without_confirmations",
         "a_payment_to_ourselves_comes_in_and_goes_out",
@@ -52,8 +66,10 @@ BACKENDS: Final[Mapping[str, set[str]]] = {
     },
     "LostOutput": {
         "every_output_is_told_those_to_one_address_too",
+        "every_output_reaches_its_customer",
     },
-    "MissingConfirmations": {
+    "MissingConfirmations": DEPOSITS
+    | {
         "a_deposit_is_listed_until_it_is_as_deep_as_asked",
         "a_payment_confirms",
         "a_stale_checkpoint_hides_nothing",
@@ -73,6 +89,7 @@ BACKENDS: Final[Mapping[str, set[str]]] = {
         "holding_and_releasing_a_published_transaction_harms_nothing",
     },
     "ConflictIsHidden": {
+        "a_deposit_that_the_chain_takes_back_is_taken_back",
         "a_double_spent_deposit_is_dead_and_pays_nothing",
     },
     "RewardIsADeposit": {
@@ -110,8 +127,12 @@ BACKENDS: Final[Mapping[str, set[str]]] = {
         "another_network_is_refused",
     },
     "OneAddressForAll": {
+        "a_withdrawal_to_a_customer_is_one_debit_and_one_credit",
         "addresses_are_new_valid_and_canonical",
+        "each_customer_gets_addresses_that_the_books_take",
+        "every_output_reaches_its_customer",
         "threads_make_different_addresses",
+        "what_happens_while_the_backend_is_down_happens_afterwards",
     },
     "ShoutedAddress": {
         "a_block_reward_is_told_as_one_and_not_spendable_yet",
@@ -165,6 +186,8 @@ BACKENDS: Final[Mapping[str, set[str]]] = {
         "a_payment_costs_exactly_what_is_told",
         "a_payment_to_ourselves_comes_in_and_goes_out",
         "a_submission_without_an_answer_is_in_doubt_until_it_is_repeated",
+        "a_withdrawal_is_paid_once_and_all_it_cost_is_booked",
+        "a_withdrawal_to_a_customer_is_one_debit_and_one_credit",
         "submitting_again_is_success_and_pays_once",
         "the_fee_is_told_and_exact",
         "too_little_in_the_wallet_is_said_and_spends_nothing",
@@ -175,6 +198,8 @@ BACKENDS: Final[Mapping[str, set[str]]] = {
     "FeeOfNothing": {
         "a_payment_to_ourselves_comes_in_and_goes_out",
         "a_submission_without_an_answer_is_in_doubt_until_it_is_repeated",
+        "a_withdrawal_is_paid_once_and_all_it_cost_is_booked",
+        "a_withdrawal_to_a_customer_is_one_debit_and_one_credit",
         "submitting_again_is_success_and_pays_once",
         "the_fee_is_told_and_exact",
     },

@@ -72,12 +72,19 @@ def test_refused_transfer_tells_facts_and_leaves_no_trace_though_the_caller_goes
 
 
 @pytest.mark.parametrize("overdraft", [False, True])
-def test_account_that_would_hold_more_than_the_database_can_is_refused_whole(till: Till, overdraft: bool) -> None:
+@pytest.mark.parametrize("digits", [28, 3])
+def test_account_that_would_hold_more_than_the_database_can_is_refused_whole(
+    till: Till, overdraft: bool, digits: int
+) -> None:
+    """Also where the application's arithmetic would round the sum to something that fits."""
     a, b = till.accounts("1", str(MAX))
     before = till.dump()
 
     def work(wallet: GenericWallet) -> None:
-        with pytest.raises(InvalidAmountError, match=f"account {b} would hold more than the database can"):
+        with (
+            localcontext(Context(prec=digits)),
+            pytest.raises(InvalidAmountError, match=f"account {b} would hold more than the database can"),
+        ):
             wallet.send_internal(a, b, Decimal("0.00000001"), None, overdraft)
 
     till.do("shop", work)
