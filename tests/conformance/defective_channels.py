@@ -21,6 +21,9 @@ from cryptoassets_core.walletnotify.base import IncomingTransactionRunnable, Not
 
 SECRET = "s3cret"
 
+#: A pipe holds so much at least that nobody has read yet.
+_PIPE_BYTES = 60_000
+
 
 class Fifo(IncomingTransactionRunnable):
     """A small channel that is right; those below are it with one change."""
@@ -199,7 +202,7 @@ class Way(Channel):
         # Read-write, for nobody may be there to read any more.
         with os.fdopen(os.open(self._path, os.O_RDWR), "wb", buffering=0) as pipe:
             os.set_blocking(pipe.fileno(), False)
-            pipe.write(text + b"\n")
+            pipe.write(text[-_PIPE_BYTES:] + b"\n")
 
     def tell_block(self, block_hash: str) -> None:
         self.tell(b"block " + block_hash.encode())

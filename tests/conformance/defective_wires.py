@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -86,7 +85,7 @@ class Wire(IncomingTransactionRunnable):
 
 class GivesUp(Wire):
     def lost(self, error: OSError) -> None:
-        raise SystemExit from None  # which ends a thread in silence
+        self.stopping.set()
 
 
 class ForgetsTheGap(Wire):
@@ -112,19 +111,9 @@ class NeverWellAgain(Wire):
 
 
 class CannotBeStoppedWhileCutOff(Wire):
-    def run(self) -> None:
-        for _ in range(500):
-            if self.stopping.is_set() and self.trouble is None:
-                return
-            try:
-                self.listen()
-            except OSError as error:
-                if not self.stopping.is_set():
-                    self.lost(error)
-            time.sleep(0.02)
-
     def stop(self) -> None:
-        self.stopping.set()
+        if self.trouble is None:
+            super().stop()
 
 
 class Exchange(Channel):

@@ -11,12 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import Till
 
+from cryptoassets_core.amounts import MAX_MINOR_UNITS, from_minor_units
 from cryptoassets_core.errors import CryptoAssetsError, NotEnoughAccountBalance
 from cryptoassets_core.ledger.transfer import TransferOrder
 from cryptoassets_core.models import GenericWallet
 from cryptoassets_core.models.wallet import Transfer
 
 AMOUNTS = [Decimal(text) for text in ("0.1", "0.25", "0.5", "1", "0", "-1", "0.000000001", "NaN", "1E+30")]
+
+#: Accounts beside the wallet's 1 and 2, in the order in which the tests make them.
+OF_ANOTHER_WALLET, FULL = 3, 4
 
 transfers = st.builds(
     Transfer,
@@ -184,11 +188,17 @@ def test_refused_batch_names_the_item_and_leaves_no_trace_though_the_caller_goes
         Transfer(True, 2, Decimal("0.1")),
         Transfer(1, 1, Decimal("0.1")),
         Transfer(1, 2, 0.1),  # type: ignore[arg-type]
+        Transfer(1, OF_ANOTHER_WALLET, Decimal("0.1")),
+        Transfer(OF_ANOTHER_WALLET, 1, Decimal("0.1")),
+        Transfer(1, 4711, Decimal("0.1")),
+        Transfer(1, FULL, Decimal("0.1")),
     ],
     ids=str,
 )
 def test_bad_item_is_named_whatever_is_bad(till: Till, bad: Transfer) -> None:
     till.accounts("1", "0")
+    assert till.account("theirs", "1", wallet="other") == OF_ANOTHER_WALLET
+    assert till.account("full", from_minor_units(MAX_MINOR_UNITS, 8)) == FULL
     before = till.dump()
 
     def work(wallet: GenericWallet) -> None:
