@@ -296,10 +296,13 @@ def test_payment_that_is_meant_for_another_network_is_refused(till: Till, pay: s
 def test_clearing_the_tables_leaves_empty_books_that_are_guarded(till: Till) -> None:
     a, b = till.accounts("1", "0")
     till.do("shop", lambda wallet: wallet.send_internal(a, b, Decimal(1), None))
+    till.do(till.wallet_id(), lambda wallet: wallet.name)
 
     till.app.clear_tables()
 
     assert not any(till.dump().values())
+    with pytest.raises(UnknownRowError):
+        till.do(1, lambda wallet: wallet)
     till.account("a", "1")
     with pytest.raises(DBAPIError, match="is a journal"):
         till.execute("DELETE FROM btc_transaction")
