@@ -13,6 +13,7 @@ from cryptoassets_core.backend.base import BlockHash, Txid, WalletTransaction
 from cryptoassets_core.backend.chainwrites import apply_transactions
 from cryptoassets_core.errors import BackendUnavailableError, BroadcastDeadError, OutcomeUnknownError
 from cryptoassets_core.tools.broadcastagain import submit_again
+from cryptoassets_core.tools.broadcastrows import stored_transaction
 from cryptoassets_core.tools.reconcile import reconcile
 from cryptoassets_core.tools.reconciliation import Cause
 
@@ -255,6 +256,22 @@ def test_death_and_revival_are_looked_into_at_once(world: World) -> None:
     assert dead.next_attempt_at > world.now
     again(world, backend)
     assert backend.calls["submit"] == 2
+    world.check()
+
+
+def test_coins_of_what_is_dead_for_good_are_given_back(sqlite_world: World) -> None:
+    world = sqlite_world
+    world.funded("5", coins=2)
+    world.withdraw(outside(1), "7")
+    world.broadcast()
+    world.net.double_spend(world.network_rows("deposit")[0].txid)  # one of the two that it spends
+    world.net.fund(Decimal(20))
+    world.step(15)
+    world.backend.hold(stored_transaction(world.network_rows("broadcast")[0]))
+    assert world.locked()
+    world.now += timedelta(minutes=11)
+    again(world)
+    assert (len(world.events("broadcast_rebuilt")), world.locked()) == (1, set())
     world.check()
 
 
