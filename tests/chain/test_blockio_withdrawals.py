@@ -64,6 +64,31 @@ def test_lost_answer_and_a_restart_pay_once(service: StandIn, world: HostedWorld
     settled(world)
 
 
+#: What the service says when it has published a transaction, and should not.
+NONSENSE: list[Any] = [{}, {"txid": None}, {"txid": 7}, {"txid": "ab"}, {"txid": ["ab" * 32]}, {"txid": "cd" * 32}]
+
+
+def test_nonsense_after_a_publication_pays_once_under_the_true_txid(
+    world: HostedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.funded("10", coins=8)
+    call = world.backend.client.call
+    for number, nonsense in enumerate(NONSENSE):
+
+        def spoiled(method: str, said: Any = nonsense, **parameters: object) -> Any:
+            data = call(method, **parameters)
+            return said if method == "submit_transaction" else data
+
+        world.withdraw(world.outside(number), "3")
+        monkeypatch.setattr(world.backend.client, "call", spoiled)
+        world.broadcast()
+        monkeypatch.setattr(world.backend.client, "call", call)
+        world.broadcast()
+        assert world.paid(world.outside(number)) == [3], nonsense
+        assert world.network_rows("broadcast")[-1].txid in world.service_account.chain.entries
+    settled(world)
+
+
 KilledAt = Callable[[HostedWorld, int], bool]
 
 

@@ -103,13 +103,13 @@ def backend(btc: Account, make_backend: Callable[..., BlockIoBackend]) -> BlockI
 @pytest.fixture
 def make_listener(
     service: StandIn, backend: BlockIoBackend, heard: Heard, hurry: None
-) -> Iterator[Callable[[], BlockIoWebsocketHandler]]:
+) -> Iterator[Callable[..., BlockIoWebsocketHandler]]:
     """Start websockets, which need not come about."""
     made: list[BlockIoWebsocketHandler] = []
 
-    def make() -> BlockIoWebsocketHandler:
+    def make(of: BlockIoBackend = backend) -> BlockIoWebsocketHandler:
         made.append(BlockIoWebsocketHandler(BlockIoWebsocketOptions(url=service.websocket_url), heard.take))
-        made[-1].attach(backend)
+        made[-1].attach(of)
         made[-1].start()
         return made[-1]
 
@@ -121,7 +121,7 @@ def make_listener(
 
 @pytest.fixture
 def listener(
-    service: StandIn, btc: Account, make_listener: Callable[[], BlockIoWebsocketHandler]
+    service: StandIn, btc: Account, make_listener: Callable[..., BlockIoWebsocketHandler]
 ) -> BlockIoWebsocketHandler:
     """A websocket that listens."""
     handler = make_listener()
@@ -131,15 +131,15 @@ def listener(
 
 
 @pytest.fixture
-def make_hook(backend: BlockIoBackend, heard: Heard, hurry: None) -> Iterator[Callable[[], BlockIoWebhookHandler]]:
+def make_hook(backend: BlockIoBackend, heard: Heard, hurry: None) -> Iterator[Callable[..., BlockIoWebhookHandler]]:
     """Start webhooks, which need not come about."""
     made: list[BlockIoWebhookHandler] = []
 
-    def make() -> BlockIoWebhookHandler:
+    def make(of: BlockIoBackend = backend) -> BlockIoWebhookHandler:
         port = unused_port()
         options: Any = {"url": f"http://127.0.0.1:{port}{SECRET}", "port": port}
         made.append(BlockIoWebhookHandler(BlockIoWebhookOptions.model_validate(options), heard.take))
-        made[-1].attach(backend)
+        made[-1].attach(of)
         made[-1].start()
         return made[-1]
 
@@ -150,7 +150,7 @@ def make_hook(backend: BlockIoBackend, heard: Heard, hurry: None) -> Iterator[Ca
 
 
 @pytest.fixture
-def hook(make_hook: Callable[[], BlockIoWebhookHandler]) -> BlockIoWebhookHandler:
+def hook(make_hook: Callable[..., BlockIoWebhookHandler]) -> BlockIoWebhookHandler:
     """A webhook that is registered."""
     handler = make_hook()
     assert handler.wait_until_ready(10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,17 @@ def test_deposit_is_told_at_once_also_to_a_new_address(
     btc.mine()
     heard.wait_for(lambda hints: hints.count(txid) == 2)
     assert heard.hints[0] == NEW_BLOCK
+
+
+@both
+def test_deposits_of_each_coin_are_told(
+    request: pytest.FixtureRequest, account: Account, make_backend: Callable[..., BlockIoBackend], heard: Heard,
+    channel: str,
+) -> None:  # fmt: skip
+    make = request.getfixturevalue(f"make_{channel}")
+    assert make(make_backend(account)).wait_until_ready(10)
+    txid = account.pay([(account.labels["default"], Decimal(1))])
+    heard.wait_for(lambda hints: txid in hints)
 
 
 @both

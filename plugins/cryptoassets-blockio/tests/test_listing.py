@@ -299,6 +299,38 @@ def test_listing_that_makes_no_sense_is_refused_as_a_whole(
             question()
 
 
+RAW_NONSENSE: dict[str, Callable[[Row], object]] = {
+    "another transaction": lambda data: data.update(txid="ab" * 32),
+    "no txid": lambda data: data.pop("txid"),
+    "no outputs": lambda data: data.pop("outputs"),
+    "outputs in text": lambda data: data.update(outputs="1"),
+    "a value in a number": lambda data: data["outputs"][0].update(value=1.0),
+    "a value below nothing": lambda data: data["outputs"][0].update(value="-1.00000000"),
+    "confirmations in text": lambda data: data.update(confirmations="3"),
+    "inputs in a mapping": lambda data: data.update(inputs={}),
+}
+
+
+@pytest.mark.parametrize("name", RAW_NONSENSE)
+def test_transaction_that_makes_no_sense_is_refused_as_a_whole(
+    btc: Account, make_backend: Make, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    backend = make_backend(btc)
+    foreign = btc.pay([(btc.outside_address(1), Decimal(1))])
+    call = backend.client.call
+
+    def spoiled(method: str, **parameters: object) -> Any:
+        data: Any = call(method, **parameters)
+        if method == "get_raw_transaction":
+            RAW_NONSENSE[name](data)
+        return data
+
+    assert backend.get_transactions([foreign]).keys() == {foreign}
+    monkeypatch.setattr(backend.client, "call", spoiled)
+    with pytest.raises(BackendError, match=r"makes no sense|another transaction"):
+        backend.get_transactions([foreign])
+
+
 def test_outputs_to_what_is_no_address_are_passed_over(
     btc: Account, make_backend: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

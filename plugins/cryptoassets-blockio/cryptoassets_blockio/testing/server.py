@@ -113,7 +113,9 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, _BODIES[fault])
         elif fault is Fault.REDIRECT:
             self.send_response(302)
-            self.send_header("Location", f"{self.server.stand_in.url}/elsewhere")
+            stand_in = self.server.stand_in
+            base = stand_in.websocket_url if "Sec-WebSocket-Key" in self.headers else f"{stand_in.url}/"
+            self.send_header("Location", f"{base}elsewhere")
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif fault in (Fault.STALL_BEFORE, Fault.STALL_AFTER):
@@ -138,7 +140,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Open a websocket."""
         key = self.headers.get("Sec-WebSocket-Key")
-        if key is None:
+        if key is None or self.path == "/elsewhere":
             self.server.stand_in.note("elsewhere")
             self._send(404, _PAGE, "text/html")
             return
