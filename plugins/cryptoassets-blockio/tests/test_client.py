@@ -104,6 +104,17 @@ def test_service_that_repeats_the_key_in_a_refusal_is_not_quoted(btc: Account, c
     assert btc.api_key not in str(caught.value)
 
 
+def test_proxy_that_is_not_there_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F36: of all errors this one names the whole address, key and all."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    client = BlockIoClient("planted-key", base="http://shop.example", timeout=1)
+    with pytest.raises(BackendUnavailableError, match="the connection broke") as caught:
+        client.call("get_balance")
+    assert "planted-key" not in str(caught.value)
+
+
 @pytest.mark.parametrize("status", [400, 419, 429, 500, 503])
 @pytest.mark.parametrize(
     "body", [b'{"status": "success", "data": {}}', b'{"status": "fail", "data": {"error_message": "no"}}']
