@@ -270,8 +270,13 @@ def run(module: str, selection: Sequence[str], directory: Path) -> Results:
     return results
 
 
+#: Books take longest: the usual run keeps them for these faults.
+_WITH_BOOKS: Final = {"SatoshiAsCoin", "FeeOfNothing"}
+
+
 @pytest.mark.parametrize(("module", "expected"), MODULES)
 def test_each_planted_defect_is_caught_by_name(module: str, expected: Mapping[str, set[str]], tmp_path: Path) -> None:
+    expected = {defect: tests - (set() if defect in _WITH_BOOKS else DEPOSITS) for defect, tests in expected.items()}
     selection = [f"::Test{defect}::test_{test}" for defect, tests in expected.items() for test in sorted(tests)]
     results = run(module, selection, tmp_path / "inner")
     assert results.failed == expected

@@ -257,6 +257,21 @@ def test_signed_withdrawal_cannot_be_cancelled_nor_failed(till: Till, published:
     assert till.dump() == before
 
 
+def test_withdrawal_that_ended_one_way_cannot_end_the_other_way(till: Till) -> None:
+    a = till.account("a", "1")
+    cancelled, failed = withdraw(till, a, "0.1"), withdraw(till, a, "0.2")
+    cancel(till, cancelled)
+    till.run(lambda session: fail_withdrawal(session, till.books, transaction_id=failed, reason="no"))
+    before = till.dump()
+
+    with pytest.raises(LedgerError, match=f"transaction {cancelled} cannot be refunded: it is cancelled, not pending"):
+        till.run(lambda session: fail_withdrawal(session, till.books, transaction_id=cancelled, reason="no"))
+    with pytest.raises(LedgerError, match=f"transaction {failed} cannot be refunded: it is failed, not pending"):
+        cancel(till, failed)
+
+    assert till.dump() == before
+
+
 @pytest.mark.postgres
 def test_withdrawal_signed_while_its_cancellation_looks_at_it_is_not_refunded(postgres_till: Till) -> None:
     """At READ COMMITTED a cancellation sees, from statement to statement, what a broadcaster has done meanwhile."""
