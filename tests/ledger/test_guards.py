@@ -167,6 +167,10 @@ def test_only_what_is_pending_can_be_bundled(till: Till) -> None:
         ({"sending_account_id": None}, "ck_btc_transaction_has_account"),
         ({"receiving_account_id": 1}, "ck_btc_transaction_two_accounts"),
         ({"sending_entry": 1, "id": 90}, "uq_btc_transaction_sending|sending_account_id"),
+        (
+            {"kind": "balance_import", "sending_account_id": None, "receiving_account_id": 1, "receiving_entry": 1},
+            "uq_btc_transaction_receiving|receiving_account_id",
+        ),
         ({"idempotency_key": "key"}, "uq_btc_transaction_idempotency_key|wallet_id"),
         ({"kind": "refund", "answers_id": 1}, "uq_btc_transaction_answered|answers_id"),
         ({"kind": "reversal", "answers_id": 1}, "uq_btc_transaction_answered|answers_id"),
