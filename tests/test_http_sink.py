@@ -82,6 +82,27 @@ def test_a_connection_is_used_again(sink: Callable[..., HTTPEventHandler]) -> No
     assert len(application.connections) == 1
 
 
+def test_a_connection_that_was_closed_meanwhile_is_made_anew(sink: Callable[..., HTTPEventHandler]) -> None:
+    closed = threading.Semaphore(0)
+
+    def answer_and_close(server: socket.socket) -> None:
+        for _ in range(2):
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            closed.release()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer_and_close, args=(server,))
+        thread.start()
+        delivering = sink(f"http://127.0.0.1:{server.getsockname()[1]}")
+        for _ in range(2):
+            delivering.deliver(EVENT)
+            assert closed.acquire(timeout=30)
+        thread.join()
+
+
 def test_a_long_answer_is_not_read(sink: Callable[..., HTTPEventHandler]) -> None:
     # Its body never comes: reading it would end at the time limit.
     with Application(headers={"Content-Length": "10000000000"}) as application:

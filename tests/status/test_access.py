@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import re
 from pathlib import Path
 
@@ -53,6 +54,18 @@ def test_secret_is_asked_for_where_one_is_set(service: Service) -> None:
         assert refused.headers["WWW-Authenticate"].startswith("Basic ")
     assert client.get("/healthz").status_code == 503  # nothing runs; and no secret is asked for
     assert client.get("/readyz").status_code == 503
+
+
+def test_secrets_are_compared_in_constant_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+    compare = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda given, right: compared.append(right) or compare(given, right))
+    settings = StatusServerSettings(user="admin", password=f"{SECRET}-page", token=f"{SECRET}-token-0123456789")
+    client = make_wsgi_app(service, settings).test_client()
+    # The password also if the user is wrong already.
+    for header in ("Bearer x", "Basic " + base64.b64encode(b"x:y").decode()):
+        client.get("/api/status", headers={"Authorization": header})
+    assert compared == [f"{SECRET}-token-0123456789".encode(), b"admin", f"{SECRET}-page".encode()]
 
 
 def test_other_machines_are_let_in_with_a_secret_only() -> None:
