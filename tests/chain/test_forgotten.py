@@ -12,6 +12,7 @@ from chain_world import FEE, Observed, World, outside
 from cryptoassets_core.backend.base import BlockHash, Txid, WalletTransaction
 from cryptoassets_core.backend.chainwrites import apply_transactions
 from cryptoassets_core.errors import BackendUnavailableError, BroadcastDeadError, OutcomeUnknownError
+from cryptoassets_core.service.coinworker import CoinWorker
 from cryptoassets_core.tools.broadcastagain import submit_again
 from cryptoassets_core.tools.broadcastrows import stored_transaction
 from cryptoassets_core.tools.reconcile import reconcile
@@ -288,6 +289,36 @@ def test_withdrawal_that_the_application_has_acknowledged_is_paid_anew_too(sqlit
     assert world.broadcast().count == 1
     assert world.paid(outside(1)) == [1]
     world.check()
+
+
+@pytest.mark.parametrize(
+    ("leads", "calls"), [([True], {"submit", "prepare"}), ([False], set()), ([True, False], {"submit"})]
+)
+def test_daemon_publishes_and_signs_only_as_long_as_it_leads(
+    sqlite_world: World, monkeypatch: pytest.MonkeyPatch, leads: list[bool], calls: set[str]
+) -> None:
+    world = sqlite_world
+    killed(world)
+    world.funded("3")
+    world.withdraw(outside(2), "1")
+    called: set[str] = set()
+    for name in ("submit", "prepare"):
+        method = getattr(world.backend, name)
+        monkeypatch.setattr(world.backend, name, lambda *given, n=name, m=method: (called.add(n), m(*given))[1])
+
+    def still_leads() -> bool:
+        return leads[0] if len(leads) == 1 else leads.pop(0)
+
+    worker = CoinWorker(
+        world.coin,
+        world.backend,
+        world.app.conflict_resolver,
+        walletnotify=None,
+        on_events=lambda: None,
+        leads=still_leads,
+    )
+    worker.broadcast()
+    assert called == calls
 
 
 def test_two_daemons_build_anew_once(world: World) -> None:
