@@ -182,6 +182,29 @@ def test_teller_moves_like_a_wallet(till: Till) -> None:
 # --- By address ---------------------------------------------------------------------------------------------
 
 
+def test_teller_within_a_managed_function_falls_with_it(till: Till) -> None:
+    a, b = till.accounts("1", "0")
+    order = TransferOrder(wallet_id=till.wallet_id(), sending_account_id=a, receiving_account_id=b, amount=Decimal(1))
+
+    def work(_: object) -> None:
+        till.teller.send_internal(order)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        till.run(work)
+
+    assert (till.balance(a), till.balance(b)) == (1, 0)
+
+
+@pytest.mark.parametrize("call", ["add_address", "refresh_account_balance"])
+def test_account_of_another_wallet_gets_no_address_and_tells_no_balance(till: Till, call: str) -> None:
+    a = till.account("a", "1")
+    more = ("label", address("new")) if call == "add_address" else ()
+
+    with pytest.raises(WrongWalletError, match=f"account {a} belongs to wallet"):
+        till.do("other", lambda wallet: getattr(wallet, call)(a, *more))
+
+
 def test_send_to_an_own_address_stays_inside(till: Till) -> None:
     a, b = till.accounts("1", "0")
     to = till.receiving_address(b)
