@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -143,9 +144,10 @@ class Ahead:
 
 def deliver(till: Till, endpoint_url: str, notes: Path, clock: Ahead) -> bool:
     """Deliver what is due at both sinks; returns whether anything was taken."""
-    sinks = [NoteBook(notes), HTTPEventHandler("shop", HTTPEventOptions(url=endpoint_url, timeout_seconds=5))]
-    dispatcher = EventDispatcher(till.app.conflict_resolver, sinks, clock=clock)
-    taken = [dispatcher.deliver_due(sink) for sink in sinks]
+    with closing(HTTPEventHandler("shop", HTTPEventOptions(url=endpoint_url, timeout_seconds=5))) as shop:
+        sinks = [NoteBook(notes), shop]
+        dispatcher = EventDispatcher(till.app.conflict_resolver, sinks, clock=clock)
+        taken = [dispatcher.deliver_due(sink) for sink in sinks]
     return any(taken)
 
 
