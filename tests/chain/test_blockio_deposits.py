@@ -57,20 +57,20 @@ def test_reorganisation_takes_confirmations_back(world: HostedWorld) -> None:
 
 @pytest.mark.parametrize("depth", [3, 8, 20])
 def test_reorganisation_however_deep_takes_no_credit_that_the_network_still_carries(
-    doge: HostedWorld, depth: int
+    world: HostedWorld, depth: int
 ) -> None:
-    doge.funded("5")
-    account = doge.service_account
-    doge.step(depth - 3)
+    world.funded("5")
+    account = world.service_account
+    world.step(depth - 3)
     with account.lock:
         account.chain.take_back(depth)
         account.mine(depth + 1, leave=list(account.chain.waiting))
-    doge.updater.poll()
-    (deposit,) = doge.rows("deposit")
-    assert doge.confirmations_told(deposit.id)[-1] == (0, True)
-    doge.step(3)
-    assert (doge.balance(), doge.rows("reversal")) == (5, [])
-    settled(doge)
+    world.updater.poll()
+    (deposit,) = world.rows("deposit")
+    assert world.confirmations_told(deposit.id)[-1] == (0, True)
+    world.step(3)
+    assert (world.balance(), world.rows("reversal")) == (5, [])
+    settled(world)
 
 
 def worker_of(world: HostedWorld) -> CoinWorker:
