@@ -154,9 +154,10 @@ class _Sections:
 def _described(coin: Coin) -> str:
     with_backend = f" by {type(coin.backend).__name__}" if coin.backend is not None else ""
     minimum = f", from {coin.min_deposit:f} up" if coin.min_deposit is not None else ""
+    limit = f"; one person moves at most {coin.max_transfer:f} by a transfer" if coin.max_transfer is not None else ""
     return (
         f"{coin.description.title} on the network {coin.network}{with_backend}; deposits are credited at "
-        f"{coin.confirmation_count} confirmations{minimum}"
+        f"{coin.confirmation_count} confirmations{minimum}{limit}"
     )
 
 

@@ -113,6 +113,7 @@ class Configurator:
                 network=self._network(symbol, settings),
                 confirmation_count=settings.confirmation_count,
                 min_deposit=settings.min_deposit,
+                max_transfer=settings.max_transfer,
                 max_withdrawals_per_broadcast=settings.max_withdrawals_per_broadcast,
             )
             if self.app.engine is not None:

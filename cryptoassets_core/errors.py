@@ -111,6 +111,22 @@ class SameAccount(LedgerError):
     """A transfer whose sender and receiver are one account."""
 
 
+class TransferAboveLimit(LedgerError):
+    """A transfer of more than one person may move; two have to be named.
+
+    :ivar amount: whole coins asked for.
+    :ivar limit: whole coins that one person may move, the coin's ``max_transfer``.
+    """
+
+    def __init__(self, *, amount: Decimal, limit: Decimal, symbol: str) -> None:
+        self.amount = amount
+        self.limit = limit
+        super().__init__(
+            f"one person moves at most {limit:f} {symbol.upper()} by a transfer, not {amount:f} {symbol.upper()}; "
+            "name two people, created_by and approved_by, or see whether the amount is right"
+        )
+
+
 class UnknownRowError(LedgerError, LookupError):
     """There is no such wallet, account or transaction."""
 

@@ -54,6 +54,8 @@ class CoinSettings(_Section):
     max_confirmation_count: int = Field(default=DEFAULT_MAX_CONFIRMATION_COUNT, ge=1)
     #: Whole coins that a deposit must have to be credited; None to credit all.
     min_deposit: Decimal | None = Field(default=None, gt=0)
+    #: Whole coins that one person moves at most by an internal transfer; None for any number.
+    max_transfer: Decimal | None = Field(default=None, gt=0)
     #: Withdrawals that one network transaction pays at most.
     max_withdrawals_per_broadcast: int = Field(default=DEFAULT_MAX_WITHDRAWALS, ge=1, le=1000)
 

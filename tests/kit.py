@@ -46,13 +46,16 @@ processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["cryptoassets_core.configure", "cryptoassets_btc.models", "psycopg2"])
 
 
-def open_app(url: str, *, plugins: Iterable[object] = (), retries: int = 10) -> CryptoAssetsApp:
-    """Configure an app with the coin btc on a database; its tables must be made by whoever is first."""
+def open_app(url: str, *, plugins: Iterable[object] = (), retries: int = 10, **coin: object) -> CryptoAssetsApp:
+    """Configure an app with the coin btc on a database; its tables must be made by whoever is first.
+
+    :param coin: settings of the coin.
+    """
     app = CryptoAssetsApp(plugins=tuple(plugins))
     Configurator(app).load_from_dict(
         {
             "database": {"url": url, "transaction_retries": retries},
-            "coins": {"btc": {"network": "regtest"}},
+            "coins": {"btc": {"network": "regtest"} | coin},
         }
     )
     app.setup_session()

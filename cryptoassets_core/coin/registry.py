@@ -5,12 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from cryptoassets_core.amounts import check_amount
+from cryptoassets_core.amounts import check_amount, check_minor_units
 from cryptoassets_core.coin.description import AddressRules, CoinDescription, Network
 from cryptoassets_core.coin.redact import shown
 from cryptoassets_core.coin.uri import PaymentRequest, build_uri, parse_uri
 from cryptoassets_core.coin.validate import AddressValidator, canonical_address
 from cryptoassets_core.errors import BadAddress, ConfigurationError, InvalidAmountError, InvalidNameError
+from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.loading import load_class
 from cryptoassets_core.models import (
     GenericAccount,
@@ -95,6 +96,7 @@ class Coin:
     :ivar confirmation_count: confirmations before a deposit is credited.
     :ivar max_confirmation_count: confirmations after which a network transaction is no longer followed.
     :ivar min_deposit: whole coins that a deposit must have to be credited, None to credit all.
+    :ivar max_transfer: whole coins that one person moves at most by an internal transfer, None for any number.
     :ivar max_withdrawals_per_broadcast: withdrawals that one network transaction pays at most.
     """
 
@@ -109,10 +111,11 @@ class Coin:
         confirmation_count: int = DEFAULT_CONFIRMATION_COUNT,
         max_withdrawals_per_broadcast: int = DEFAULT_MAX_WITHDRAWALS,
         min_deposit: Decimal | None = None,
+        max_transfer: Decimal | None = None,
     ) -> None:
         """
         :param testnet: short for ``network="test"``.
-        :raises ConfigurationError: the coin has no such network, or no amount like ``min_deposit``.
+        :raises ConfigurationError: the coin has no such network, or no amount like ``min_deposit`` or ``max_transfer``.
         """
         self.coin_description = coin_description
         self.name = coin_description.coin_name
@@ -127,13 +130,17 @@ class Coin:
             raise ConfigurationError(
                 f"{self.name} has no network {self.network!r}; it has: {', '.join(sorted(self.description.networks))}"
             )
-        try:
-            self.min_deposit = None if min_deposit is None else check_amount(min_deposit, self.description.decimals)
-        except InvalidAmountError as error:
-            raise ConfigurationError(f"min_deposit: {error}") from None
+        self.min_deposit = self._amount("min_deposit", min_deposit)
+        self.max_transfer = self._amount("max_transfer", max_transfer)
 
     def __repr__(self) -> str:
         return f"<Coin {self.name} {self.network}>"
+
+    def _amount(self, option: str, amount: Decimal | None) -> Decimal | None:
+        try:
+            return None if amount is None else check_amount(amount, self.description.decimals)
+        except InvalidAmountError as error:
+            raise ConfigurationError(f"{option}: {error}") from None
 
     @property
     def description(self) -> CoinDescription:
@@ -182,6 +189,11 @@ class Coin:
     def is_below_minimum(self, amount: Decimal) -> bool:
         """Tell whether a deposit of so many whole coins is too small to be credited."""
         return self.min_deposit is not None and amount < self.min_deposit
+
+    def limited(self, books: Books) -> Books:
+        """Return the books under this coin's limits."""
+        limit = self.max_transfer
+        return books.limited(None if limit is None else check_minor_units(limit, self.description.decimals))
 
     def canonical_address(self, address: str) -> str:
         """Return the one form in which an address is stored.

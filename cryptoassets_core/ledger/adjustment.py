@@ -14,6 +14,7 @@ from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.idempotency import earlier_transaction
 from cryptoassets_core.ledger.posting import credit, debit, lock_accounts, post
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.ledger.twopeople import signed_label
 from cryptoassets_core.names import check_name
 
 
@@ -71,8 +72,6 @@ def adjust_balance(
         check_name(value, what)
     if direction not in ("credit", "debit"):
         raise LedgerError("the direction of an adjustment must be 'credit' or 'debit'")
-    if created_by.strip().casefold() == approved_by.strip().casefold():
-        raise LedgerError(f"an adjustment needs two people: {created_by!r} cannot approve what they created")
     return _book(
         session,
         books,
@@ -82,7 +81,7 @@ def adjust_balance(
         account_id=account_id,
         amount=amount,
         direction=direction,
-        label=check_name(f"{reason} (by {created_by}, approved by {approved_by})", "reason with creator and approver"),
+        label=signed_label(reason, created_by, approved_by, what="an adjustment"),
         idempotency_key=idempotency_key,
     )
 

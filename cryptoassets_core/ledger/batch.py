@@ -28,7 +28,7 @@ from cryptoassets_core.ledger.idempotency import check_same
 from cryptoassets_core.ledger.posting import bring_up_to_date, check_room
 from cryptoassets_core.ledger.rowset import amount_type, rowset
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
-from cryptoassets_core.ledger.transfer import TransferOrder
+from cryptoassets_core.ledger.transfer import TransferOrder, check_limit, signed
 from cryptoassets_core.names import check_id, check_label, check_name
 
 
@@ -70,7 +70,7 @@ def transfer_many(session: Session, books: Books, *, wallet_id: int, orders: Seq
     if not orders:
         return []
     check_id(wallet_id, f"{books.coin.symbol} wallet")
-    amounts = _checked_amounts(books, orders)
+    orders, amounts = _checked(books, orders)
     earlier = _earlier(session, books, wallet_id, orders)
     accounts = _lock(session, books, orders)
     plan = _plan(books, wallet_id, orders, amounts, accounts, earlier)
@@ -97,21 +97,23 @@ def naming_item(total: int) -> Iterator[Item]:
         raise
 
 
-def _checked_amounts(books: Books, orders: Sequence[TransferOrder]) -> list[int]:
-    amounts = []
+def _checked(books: Books, orders: Sequence[TransferOrder]) -> tuple[list[TransferOrder], list[int]]:
+    """Return the orders as they are to be written, and their amounts in minor units."""
+    checked, amounts = [], []
     with naming_item(len(orders)) as item:
         for item.place, order in enumerate(orders):
             amounts.append(check_minor_units(order.amount, books.coin.decimals))
             for account_id in (order.sending_account_id, order.receiving_account_id):
                 check_id(account_id, f"{books.coin.symbol} account")
             check_label(order.label)
+            checked.append(signed(order))
             if order.sending_account_id == order.receiving_account_id:
                 raise SameAccount(
                     f"account {order.sending_account_id} cannot send to itself; name another receiving account"
                 )
             if order.idempotency_key is not None:
                 check_name(order.idempotency_key, "an idempotency key")
-    return amounts
+    return checked, amounts
 
 
 def _earlier(session: Session, books: Books, wallet_id: int, orders: Sequence[TransferOrder]) -> Mapping[str, Any]:
@@ -172,6 +174,7 @@ def _plan(
         for item.place, (order, amount) in enumerate(zip(orders, amounts, strict=True)):
             if _is_repeat(books, item.place, order, orders, plan, earlier):
                 continue
+            check_limit(books, order, amount)
             # In the order of a single transfer's complaints.
             for account_id in sorted((order.sending_account_id, order.receiving_account_id)):
                 _check_account(books, wallet_id, account_id, accounts)

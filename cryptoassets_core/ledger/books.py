@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Table
@@ -26,6 +26,8 @@ class Books:
     models: Mapping[str, Any]
     #: Statements that are worth building once, by name.
     statements: dict[str, Any] = field(default_factory=dict)
+    #: The most that one person moves by a transfer, in minor units; None if an app sets no limit.
+    max_transfer: int | None = None
 
     @classmethod
     def of(cls, coin: CoinDescription, tables: Mapping[str, Table], models: Mapping[str, Any]) -> Books:
@@ -40,3 +42,7 @@ class Books:
             sync_state=tables[f"{coin.symbol}_sync_state"],
             models=models,
         )
+
+    def limited(self, max_transfer: int | None) -> Books:
+        """Return the books, which all apps share, under one app's limit for transfers, in minor units."""
+        return self if max_transfer == self.max_transfer else replace(self, max_transfer=max_transfer)

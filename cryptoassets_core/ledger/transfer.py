@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import check_minor_units, from_minor_units
 from cryptoassets_core.clock import utc_now
-from cryptoassets_core.errors import SameAccount
+from cryptoassets_core.errors import SameAccount, TransferAboveLimit
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.idempotency import earlier_transaction
 from cryptoassets_core.ledger.loaded import as_loaded
 from cryptoassets_core.ledger.posting import bring_up_to_date, check_room, credit, debit, lock_accounts, post
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.transferfunction import transfer_call, transfer_values
+from cryptoassets_core.ledger.twopeople import signed_label
 from cryptoassets_core.names import check_id, check_name
 
 #: What every transfer's row has, and has not.
@@ -45,6 +46,9 @@ class TransferOrder:
     #: Let the sender go below zero.
     overdraft: bool = False
     idempotency_key: str | None = None
+    #: Who asked for it and who approved it, which a transfer above the coin's ``max_transfer`` needs.
+    created_by: str | None = None
+    approved_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,15 @@ def transfer(session: Session, books: Books, order: TransferOrder) -> Any:
     :raises NotEnoughAccountBalance: the sender has less.
     :raises WrongWalletError: an account belongs to another wallet.
     :raises IdempotencyConflictError: the key was used for another transfer.
+    :raises TransferAboveLimit: it takes two people to move so much.
     """
+    order = signed(order)
     amount_minor = _checked_amount(books, order)
     amount = from_minor_units(amount_minor, books.coin.decimals)
     earlier = _earlier(session, books, order, amount)
     if earlier is not None:
         return earlier
+    check_limit(books, order, amount_minor)
     values = _transfer_in_one_call(session, books, order, amount_minor)
     if values is None:
         return _transfer_step_by_step(session, books, order, amount)
@@ -91,9 +98,12 @@ def transfer_at_once(cursor: Cursor, books: Books, order: TransferOrder) -> Rece
     :param cursor: of the driver; see :py:func:`~cryptoassets_core.database.lone_statements`.
     :returns: None if that cannot be, and nothing was written; :py:func:`transfer` can, or says why not.
     """
+    order = signed(order)
     amount_minor = _checked_amount(books, order)
     if order.idempotency_key is not None:
         check_name(order.idempotency_key, "an idempotency key")
+    if _is_above_limit(books, order, amount_minor):
+        return None
     cursor.execute(transfer_call(books), transfer_values(books, order, amount_minor, utc_now()))
     row_id, _, sending_after, _, receiving_after = cursor.fetchone()
     if row_id is None:
@@ -102,6 +112,32 @@ def transfer_at_once(cursor: Cursor, books: Books, order: TransferOrder) -> Rece
     return Receipt(
         row_id, from_minor_units(int(sending_after), decimals), from_minor_units(int(receiving_after), decimals)
     )
+
+
+def signed(order: TransferOrder) -> TransferOrder:
+    """Return the order with the people that it names in its label.
+
+    :raises LedgerError: it names one person only.
+    """
+    label = signed_label(order.label, order.created_by, order.approved_by, what="a transfer")
+    return order if label is order.label else replace(order, label=label)
+
+
+def check_limit(books: Books, order: TransferOrder, amount_minor: int) -> None:
+    """See that one person does not move too much: a slip of the unit takes two people who do not notice.
+
+    Only for what moves something: that a transfer was made stays true when the limit is lowered after it.
+
+    :param order: from :py:func:`signed`.
+    :raises TransferAboveLimit: it takes two people to move so much.
+    """
+    if _is_above_limit(books, order, amount_minor):
+        amount, limit = (from_minor_units(n, books.coin.decimals) for n in (amount_minor, books.max_transfer or 0))
+        raise TransferAboveLimit(amount=amount, limit=limit, symbol=books.coin.symbol)
+
+
+def _is_above_limit(books: Books, order: TransferOrder, amount_minor: int) -> bool:
+    return books.max_transfer is not None and amount_minor > books.max_transfer and order.approved_by is None
 
 
 def _checked_amount(books: Books, order: TransferOrder) -> int:

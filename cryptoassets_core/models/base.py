@@ -106,6 +106,11 @@ class CoinModel(DeclarativeBase):
             )
         return coins.get(self.coin.symbol)  # type: ignore[no-any-return]
 
+    def limited_books(self) -> Books:
+        """Return the coin's tables under the limits of this session's app; there are none where there is no app."""
+        within_app = SESSION_COINS in self.session().info
+        return self.configured_coin().limited(self.books()) if within_app else self.books()
+
 
 def _metadata(module: str, coin: CoinDescription) -> MetaData:
     key = (module, coin.symbol)

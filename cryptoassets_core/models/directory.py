@@ -14,6 +14,7 @@ from cryptoassets_core.errors import (
     AddressTakenError,
     BackendError,
     BackendUnavailableError,
+    BadAddress,
     CannotCreateAddress,
     LedgerError,
     NameTakenError,
@@ -251,6 +252,13 @@ class WalletDirectory(HasId, HasTimes, CoinModel):
         query: Query[GenericAddress] = self.session().query(address).join(account, address.account_id == account.id)
         query = query.filter(account.wallet_id == self._id())
         return query if archived else query.filter(address.archived_at.is_(None))
+
+    def _payable(self, address: str, testnet: bool | None) -> str:
+        coin = self.configured_coin()
+        if testnet is not None and testnet != coin.testnet:
+            meant = "a test network" if testnet else "the main network"
+            raise BadAddress(address, f"is meant for {meant}, but {coin.name} is configured for {coin.network}")
+        return coin.canonical_address(address)
 
     def _flushed(self) -> Session:
         """Postings are plain SQL and must find what the session holds back."""

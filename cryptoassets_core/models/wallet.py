@@ -12,7 +12,7 @@ from sqlalchemy.orm import Query, Session
 
 from cryptoassets_core.amounts import check_amount
 from cryptoassets_core.clock import utc_now
-from cryptoassets_core.errors import BadAddress, InvalidAmountError, LedgerError, UnknownRowError, WrongWalletError
+from cryptoassets_core.errors import InvalidAmountError, LedgerError, UnknownRowError, WrongWalletError
 from cryptoassets_core.ledger.adjustment import adjust_balance, import_balance
 from cryptoassets_core.ledger.batch import naming_item, transfer_many
 from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits
@@ -20,6 +20,7 @@ from cryptoassets_core.ledger.fee import book_fee
 from cryptoassets_core.ledger.posting import all_or_nothing
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.transfer import TransferOrder, transfer
+from cryptoassets_core.ledger.twopeople import signed_label
 from cryptoassets_core.ledger.withdrawal import (
     WithdrawalOrder,
     cancel_withdrawal,
@@ -46,6 +47,9 @@ class Transfer:
     amount: Decimal
     label: str | None = None
     idempotency_key: str | None = None
+    #: Who asked for it and who approved it, which a transfer above the coin's ``max_transfer`` needs.
+    created_by: str | None = None
+    approved_by: str | None = None
 
 
 class GenericWallet(WalletDirectory):
@@ -68,17 +72,22 @@ class GenericWallet(WalletDirectory):
         testnet: bool | None = None,
         *,
         idempotency_key: str | None = None,
+        created_by: str | None = None,
+        approved_by: str | None = None,
     ) -> GenericTransaction:
         """Pay an address: inside the wallet when it is one of this wallet's, else over the network.
 
         :param amount: whole coins.
         :param force_external: pay over the network even an address of this wallet.
         :param testnet: whether a test network is meant; refused if the coin is configured otherwise. None: whichever.
+        :param created_by: who asked for it; ``approved_by`` is somebody else then, and the label names both.
         :raises WrongWalletError: the address belongs to another wallet here; use ``force_external``.
+        :raises TransferAboveLimit: inside the wallet it takes two people to move so much.
         """
         canonical = self._payable(receiving_address, testnet)
         receiver = None if force_external else self.receiving_address(canonical)
         if receiver is None or receiver.account is None:
+            label = signed_label(label, created_by, approved_by, what="a withdrawal")
             return self.send_external(from_account, canonical, amount, label, idempotency_key=idempotency_key)
         if receiver.account.wallet_id != self.id:
             raise WrongWalletError(
@@ -86,7 +95,14 @@ class GenericWallet(WalletDirectory):
                 "send with force_external=True to pay it over the network"
             )
         return self._transfer(
-            from_account, receiver.account, amount, label, address_id=receiver.id, idempotency_key=idempotency_key
+            from_account,
+            receiver.account,
+            amount,
+            label,
+            address_id=receiver.id,
+            idempotency_key=idempotency_key,
+            created_by=created_by,
+            approved_by=approved_by,
         )
 
     def send_internal(
@@ -98,13 +114,17 @@ class GenericWallet(WalletDirectory):
         allow_negative_balance: bool = False,
         *,
         idempotency_key: str | None = None,
+        created_by: str | None = None,
+        approved_by: str | None = None,
     ) -> GenericTransaction:
         """Move coins between two accounts of this wallet.
 
         :param amount: whole coins.
         :param allow_negative_balance: let the sender go below zero.
+        :param created_by: who asked for it; ``approved_by`` is somebody else then, and the label names both.
         :raises NotEnoughAccountBalance: the sender has less.
         :raises SameAccount: sender and receiver are one.
+        :raises TransferAboveLimit: it takes two people to move so much.
         """
         return self._transfer(
             from_account,
@@ -113,6 +133,8 @@ class GenericWallet(WalletDirectory):
             label,
             overdraft=allow_negative_balance,
             idempotency_key=idempotency_key,
+            created_by=created_by,
+            approved_by=approved_by,
         )
 
     def send_internal_many(self, transfers: Sequence[Transfer]) -> list[int]:
@@ -133,9 +155,11 @@ class GenericWallet(WalletDirectory):
                         amount=order.amount,
                         label=order.label,
                         idempotency_key=order.idempotency_key,
+                        created_by=order.created_by,
+                        approved_by=order.approved_by,
                     )
                 )
-        return transfer_many(session, self.books(), wallet_id=wallet_id, orders=orders)
+        return transfer_many(session, self.limited_books(), wallet_id=wallet_id, orders=orders)
 
     def send_external(
         self,
@@ -256,13 +280,6 @@ class GenericWallet(WalletDirectory):
         )
         return transaction
 
-    def _payable(self, address: str, testnet: bool | None) -> str:
-        coin = self.configured_coin()
-        if testnet is not None and testnet != coin.testnet:
-            meant = "a test network" if testnet else "the main network"
-            raise BadAddress(address, f"is meant for {meant}, but {coin.name} is configured for {coin.network}")
-        return coin.canonical_address(address)
-
     def _transfer(
         self,
         from_account: GenericAccount | int,
@@ -280,7 +297,7 @@ class GenericWallet(WalletDirectory):
             label=check_label(label),
             **options,
         )
-        transaction: GenericTransaction = transfer(session, self.books(), order)
+        transaction: GenericTransaction = transfer(session, self.limited_books(), order)
         return transaction
 
     def _ask_for_approval(self, session: Session, order: WithdrawalOrder, address: str) -> None:

@@ -29,7 +29,7 @@ class Teller:
     """Moves coins of one coin, a movement at a time. Usable from many threads."""
 
     def __init__(self, coin: Coin, conflict_resolver: ConflictResolver) -> None:
-        self._books = coin.wallet_model.books()
+        self._books = coin.limited(coin.wallet_model.books())
         self._resolver = conflict_resolver
         with conflict_resolver.session_factory() as session:
             engine = session.get_bind()

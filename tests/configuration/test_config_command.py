@@ -46,11 +46,11 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     config["coins"]["btc"]["backend"]["pth"] = SECRET
     config["coins"]["bitcoin"] = {}
     config["coins"]["ltc"] = {"confirmation_count": 0}
-    config["coins"]["doge"] = {"min_deposit": 0}
+    config["coins"]["doge"] = {"min_deposit": 0, "max_transfer": -1}
     config["events"]["other"] = {"name": "smoke"}
     config["status_server"]["ip"] = "::"
     errors = levels(list(check(config)), "error")
-    assert len(errors) == 8
+    assert len(errors) == 9
     for words in (
         "service.pol_period: unknown option; did you mean 'poll_period'?",
         "databse: unknown option; did you mean 'database'?",
@@ -58,6 +58,7 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         "coins.bitcoin: no installed plugin brings the coin 'bitcoin'",
         "coins.ltc.confirmation_count: this must be greater than or equal to 1",
         "coins.doge.min_deposit: this must be greater than 0",
+        "coins.doge.max_transfer: this must be greater than 0",
         "status_server: ip lets other machines in",
         "events.other: no installed plugin brings the event sink 'smoke'",
     ):
