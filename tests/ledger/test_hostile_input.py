@@ -134,6 +134,16 @@ NAME_CALLS: dict[str, Call] = {
     "adjust_balance, reason": lambda wallet, bad: _adjust(wallet, reason=bad),
     "adjust_balance, created_by": lambda wallet, bad: _adjust(wallet, created_by=bad),
     "adjust_balance, approved_by": lambda wallet, bad: _adjust(wallet, approved_by=bad),
+    "send, created_by": lambda wallet, bad: wallet.send(1, address("x"), ONE, None, created_by=bad, approved_by="d"),
+    "send inside, approved_by": lambda wallet, bad: wallet.send(
+        1, address("in"), ONE, None, created_by="c", approved_by=bad
+    ),
+    "send_internal, created_by": lambda wallet, bad: wallet.send_internal(
+        1, 2, ONE, None, created_by=bad, approved_by="d"
+    ),
+    "send_internal_many, approved_by": lambda wallet, bad: wallet.send_internal_many(
+        [Transfer(1, 2, ONE), Transfer(1, 2, ONE, created_by="c", approved_by=bad)]
+    ),
 }
 
 ADDRESS_CALLS: dict[str, Call] = {
@@ -262,6 +272,8 @@ def test_teller_refuses_likewise(shop: Till) -> None:
         *({"wallet_id": id_} for id_ in [4711, *IDS]),
         *({"label": text} for text in TEXTS),
         *({"idempotency_key": text} for text in TEXTS),
+        *({"created_by": text, "approved_by": "d"} for text in TEXTS),
+        {"label": 1, "created_by": "c", "approved_by": "d"},
     ]
     with unchanged(shop):
         for changes in bad:
