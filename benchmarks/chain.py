@@ -57,7 +57,7 @@ FULL = Scale(
     missed=(10_000, 40_000),
     missed_on_daemon=(2500, 10_000),
 )
-QUICK = Scale(runs=2, open_deposits=(3, 6), history=2000, block=20, missed=(10, 100), missed_on_daemon=(10, 100))
+QUICK = Scale(runs=1, open_deposits=(3, 6), history=500, block=20, missed=(10, 20), missed_on_daemon=(10, 20))
 
 #: Accounts of the long history.
 ACCOUNTS = 1000

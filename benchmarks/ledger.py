@@ -50,13 +50,13 @@ FULL = Scale(
 )
 QUICK = Scale(
     accounts=110,
-    pairs=2,
+    pairs=1,
     anchor_seconds=1,
-    seconds=0.2,
-    uniform_transfers=400,
-    few_rows=1_000,
-    many_rows=5_000,
-    repeats=2,
+    seconds=0.1,
+    uniform_transfers=100,
+    few_rows=200,
+    many_rows=1_000,
+    repeats=1,
 )
 
 

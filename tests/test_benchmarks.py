@@ -25,7 +25,7 @@ RUNS = [
         ["--simnet-only"],
         [
             "A block of 20 deposits",
-            "100 missed wallet",
+            "20 missed wallet",
             "100 queued withdrawals",
             "6 open, nothing new",
             "6 open, a new",
@@ -60,7 +60,7 @@ RUNS = [
     pytest.param(
         "ledger.py",
         [],
-        ["1 process, Teller", "one hot receiver", "batches of 1000", "get_statement, newest page", "Audit of 5,000"],
+        ["1 process, Teller", "one hot receiver", "batches of 1000", "get_statement, newest page", "Audit of 1,000"],
         id="ledger",
         marks=pytest.mark.postgres,
     ),
@@ -80,11 +80,12 @@ def test_benchmark_runs_and_prints_its_tables(script: str, options: list[str], m
 
 
 def test_benchmark_prints_one_json_document() -> None:
-    document = json.loads(run("footprint.py", "--quick", "--json"))
+    document = json.loads(run("addresses.py", "--quick", "--json"))
 
-    (imports, daemon) = document["sections"]
-    assert imports["measures"][0]["figures"]["seconds"]["runs"] == 2
-    assert daemon["measures"][0]["verdict"] in {"reached", "MISSED"}
+    (section,) = document["sections"]
+    (measure,) = [measure for measure in section["measures"] if measure["name"] == "btc main"]
+    assert measure["figures"]["a second"] > 0
+    assert measure["verdict"] in {"reached", "MISSED"}
 
 
 @pytest.mark.parametrize("script", ["footprint.py", "chain.py", "ledger.py", "status.py"])
