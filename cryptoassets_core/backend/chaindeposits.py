@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import BigInteger, String, select, type_coerce
+from sqlalchemy import String, select, type_coerce
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import EXACT
@@ -25,7 +25,7 @@ from cryptoassets_core.event.events import (
 )
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
-from cryptoassets_core.ledger.rowset import rowset
+from cryptoassets_core.ledger.rowset import one_of
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 
 logger = logging.getLogger(__name__)
@@ -195,7 +195,6 @@ def _below_minimum(coin: Coin, rows: Sequence[Any]) -> list[NewEvent]:
 
 def _deposit_rows(session: Session, books: Books, network_transaction_ids: Iterable[int]) -> Sequence[Any]:
     transaction, address = books.transaction, books.address
-    wanted = rowset(session, "carriers", {"id": BigInteger}, [(id_,) for id_ in network_transaction_ids])
     return session.execute(
         select(
             transaction.c.id,
@@ -208,9 +207,11 @@ def _deposit_rows(session: Session, books: Books, network_transaction_ids: Itera
             transaction.c.credited_at.is_not(None).label("is_credited"),
             address.c.address,
         )
-        .join(wanted, transaction.c.network_transaction_id == wanted.c.id)
         .join(address, address.c.id == transaction.c.address_id)
-        .where(transaction.c.kind == TransactionKind.DEPOSIT)
+        .where(
+            one_of(session, list(network_transaction_ids), transaction.c.network_transaction_id),
+            transaction.c.kind == TransactionKind.DEPOSIT,
+        )
         .order_by(transaction.c.id)
     ).all()
 

@@ -18,7 +18,7 @@ from cryptoassets_core.amounts import EXACT
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.posting import Leg, credit_what_fits, debit, most, no_room, post
-from cryptoassets_core.ledger.rowset import amount_type, minor, rowset
+from cryptoassets_core.ledger.rowset import amount_type, minor, one_of, rowset
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.upsert import insert_missing
 
@@ -76,7 +76,6 @@ def credit_deposits(session: Session, books: Books, transaction_ids: Sequence[in
     if not transaction_ids:
         return Credited()
     transaction, address = books.transaction, books.address
-    wanted = rowset(session, "wanted", {"id": BigInteger}, [(id_,) for id_ in transaction_ids])
     due = session.execute(
         select(
             transaction.c.id,
@@ -85,9 +84,9 @@ def credit_deposits(session: Session, books: Books, transaction_ids: Sequence[in
             transaction.c.amount,
             address.c.balance.label("address_balance"),
         )
-        .join(wanted, transaction.c.id == wanted.c.id)
         .join(address, transaction.c.address_id == address.c.id)
         .where(
+            one_of(session, transaction_ids, transaction.c.id),
             transaction.c.kind == TransactionKind.DEPOSIT,
             transaction.c.state.in_([TransactionState.INCOMING, TransactionState.PROCESSED]),
             transaction.c.credited_at.is_(None),
