@@ -188,7 +188,7 @@ def _synced_at(session: Session, coin: Coin) -> datetime | None:
 
 def _in_outbox(session: Session, sink: str) -> dict[str, Any]:
     (queue,) = read_queues(session, [sink])
-    delivered = [at for _, at in session.execute(newest_deliveries(sink, events=_EVENTS)) if at is not None]
+    delivered = [at for _, at in session.execute(newest_deliveries(session, sink, events=_EVENTS)) if at is not None]
     return {"pending": queue.pending, "dead": queue.dead, "last_delivered_at": max(delivered, default=None)}
 
 

@@ -123,7 +123,7 @@ def read_latencies(session: Session, sinks: Sequence[str]) -> list[tuple[str, in
     """Count the newest deliveries by how long they took from the event to the sink's yes."""
     counted: Counter[str] = Counter()
     for sink in sinks:
-        newest = newest_deliveries(sink, events=_EVENTS).subquery()
+        newest = newest_deliveries(session, sink, events=_EVENTS).subquery()
         made_at = select(event_table.c.created_at, newest.c.delivered_at).join(
             newest, newest.c.event_row_id == event_table.c.id
         )
