@@ -108,9 +108,3 @@ def test_pages_look_at_one_stretch_where_no_index_helps(pages: Pages) -> None:
         assert all(rows <= 2.5 * WINDOW for rows in read.values()), (path, read)
     # One table, and not all that grows: of what is followed there is an index.
     assert pages.open("/activity")["btc_network_transaction"] <= 1500
-
-
-def test_accounts_page_reads_only_the_addresses_that_it_shows(pages: Pages) -> None:
-    # The account has 180 of them. What index and table give is counted apart, and both are asked for some.
-    for path in ("/accounts/btc/7", "/addresses?account=7"):
-        assert pages.open(path)["btc_address"] < 180, path
