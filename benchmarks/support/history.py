@@ -101,8 +101,9 @@ def fill(books: Books, *, movements: int) -> None:
         raise SystemExit("the books have no database")
     values = {
         "rows": movements,
-        # Few movements are shared by few accounts, so that a page of an account's history is full in short books too.
-        "accounts": max(2, min(len(books.account_ids), movements // 50)),
+        # Few movements are shared by few accounts, so that a page of an account's history is full in short books too,
+        # from the middle of it as well.
+        "accounts": max(2, min(len(books.account_ids), movements // 100)),
         "wallet": books.wallet_id,
         "amount": _AMOUNT,
         "opening": 1000 * 10**8,
