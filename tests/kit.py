@@ -165,6 +165,10 @@ class Till:
     def run(self, work: Callable[[Session], R]) -> R:
         return self.app.conflict_resolver.run(work)
 
+    def withdraw(self, account: int, amount: str, to: object = "payee") -> int:
+        """Queue a withdrawal from an account of the shop; returns its id."""
+        return self.do("shop", lambda wallet: wallet.send_external(account, address(to), Decimal(amount), None).id)
+
     def do(self, wallet: str | int, work: Callable[[GenericWallet], R]) -> R:
         """Run work on a wallet, given by name or id, in a managed transaction."""
         return self.run(lambda session: work(self.wallet(session, wallet)))
