@@ -331,3 +331,20 @@ class WiredResolver(ConflictResolver):
         result = super().run(wired, isolation_level=isolation_level)
         self._wire.step("committed")
         return result
+
+
+def see_credited_at_the_third_confirmation(world: Any) -> None:
+    """See a deposit told of at each depth and credited when it is deep enough, whatever the backend.
+
+    :param world: books with a network: ``pay()`` to an address, and ``step()`` a block on.
+    """
+    txid = world.pay(world.address(), "1.5")
+    world.updater.handle_wallet_notify(txid)
+    seen = [world.balance()]
+    for _ in range(4):
+        world.step()
+        seen.append(world.balance())
+    assert seen == [0, 0, 0, Decimal("1.5"), Decimal("1.5")]
+    (deposit,) = world.rows()
+    assert world.confirmations_told(deposit.id) == [(0, False), (1, False), (2, False), (3, True), (4, True)]
+    assert world.updater.rescan() == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +12,7 @@ from chain_world import Books, make_app
 
 from cryptoassets_bitcoind.testing import RegtestNode
 from cryptoassets_core.backend.base import Txid
+from cryptoassets_core.testing.requirements import require
 
 _names = (f"chain-{number}" for number in itertools.count())
 
@@ -77,3 +80,18 @@ class Litecoin(Books):
         height = int(str(self.node.rpc("getblockcount")))
         self.node.rpc("invalidateblock", self.node.rpc("getblockhash", height - blocks + 1))
         self.node.sync()
+
+
+@contextmanager
+def alone(url: str, *, blocks: int = 0) -> Iterator[Litecoin]:
+    """Lend books on a daemon of their own, which a test may stop and whose chain it may cut short.
+
+    :param blocks: rewards that are to be had beside the first coins.
+    """
+    require("litecoind", "litecoind")
+    with RegtestNode() as running:
+        running.mine_coins()
+        if blocks:
+            running.mine(blocks)
+        with closing(Litecoin(url, running)) as made:
+            yield made

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from blockio_stage import doge, make_hosted, service, settled, world
 from blockio_world import HostedWorld
-from chain_world import Crash, Wire, WiredResolver
+from chain_world import Crash, Wire, WiredResolver, see_credited_at_the_third_confirmation
 from commands import eventually
 
 from cryptoassets_blockio.options import BlockIoWebsocketOptions
@@ -24,18 +23,8 @@ pytestmark = pytest.mark.postgres
 
 
 def test_deposit_is_told_and_credited_at_the_third_confirmation(world: HostedWorld) -> None:
-    txid = world.pay(world.address(), "1.5")
-    world.updater.handle_wallet_notify(txid)
-    seen = [world.balance()]
-    for _ in range(4):
-        world.step()
-        seen.append(world.balance())
-    assert seen == [0, 0, 0, Decimal("1.5"), Decimal("1.5")]
-    (deposit,) = world.rows()
     # The service tells of 0, 1 and 3 only; what is deeper is asked for.
-    told = [(0, False), (1, False), (2, False), (3, True), (4, True)]
-    assert world.confirmations_told(deposit.id) == told
-    assert world.updater.rescan() == 0
+    see_credited_at_the_third_confirmation(world)
     settled(world)
 
 

@@ -9,14 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from litecoin_world import Litecoin
+from litecoin_world import Litecoin, alone
 from sqlalchemy import insert
 
 from cryptoassets_bitcoind import nodestate
-from cryptoassets_bitcoind.testing import RegtestNode
 from cryptoassets_core.backend.transactionupdater import TransactionUpdater
 from cryptoassets_core.service.coinworker import CoinWorker
-from cryptoassets_core.testing.requirements import require
 
 pytestmark = [pytest.mark.postgres, pytest.mark.regtest]
 
@@ -24,13 +22,8 @@ pytestmark = [pytest.mark.postgres, pytest.mark.regtest]
 @pytest.fixture
 def world(postgres_url: str) -> Iterator[Litecoin]:
     """Books on a daemon whose chain the test may cut short."""
-    require("litecoind", "litecoind")
-    with RegtestNode() as running:
-        running.mine_coins()
-        running.mine(20)
-        made = Litecoin(postgres_url, running)
+    with alone(postgres_url, blocks=20) as made:
         yield made
-        made.close()
 
 
 def deposit(world: Litecoin, coin: Any) -> tuple[str, str, Decimal]:

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from chain_world import Observed
-from litecoin_world import Litecoin
+from chain_world import Observed, see_credited_at_the_third_confirmation
+from litecoin_world import Litecoin, alone
 
 from cryptoassets_bitcoind.testing import RegtestNode
 from cryptoassets_core.errors import BackendError, OutcomeUnknownError
@@ -39,12 +39,8 @@ def world(node: RegtestNode, postgres_url: str) -> Iterator[Litecoin]:
 @pytest.fixture
 def restartable(postgres_url: str) -> Iterator[Litecoin]:
     """Books on a daemon that the test may stop."""
-    require("litecoind", "litecoind")
-    with RegtestNode() as running:
-        running.mine_coins()
-        made = Litecoin(postgres_url, running)
+    with alone(postgres_url) as made:
         yield made
-        made.close()
 
 
 def again(world: Litecoin) -> int:
@@ -63,16 +59,7 @@ def lose_answer(world: Litecoin, method: str) -> Any:
 
 
 def test_deposit_is_told_and_credited_at_the_third_confirmation(world: Litecoin) -> None:
-    txid = world.pay(world.address(), "1.5")
-    world.updater.handle_wallet_notify(txid)
-    seen = [world.balance()]
-    for _ in range(4):
-        world.step()
-        seen.append(world.balance())
-    assert seen == [0, 0, 0, Decimal("1.5"), Decimal("1.5")]
-    (deposit,) = world.rows()
-    assert world.confirmations_told(deposit.id) == [(0, False), (1, False), (2, False), (3, True), (4, True)]
-    assert world.updater.rescan() == 0
+    see_credited_at_the_third_confirmation(world)
     assert world.total() == world.balance_of_node()
     world.check()
 

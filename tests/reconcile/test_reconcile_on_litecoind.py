@@ -13,14 +13,12 @@ import pytest
 from chain_world import Observed
 from commands import run, write
 from kit import PaperBackend, seen
-from litecoin_world import Litecoin
+from litecoin_world import Litecoin, alone
 from reconciling import assert_explained, broadcast_txid, fails, look, named
 
-from cryptoassets_bitcoind.testing import RegtestNode
 from cryptoassets_core.backend.base import ReceivedOutput, Txid, WalletTransaction
 from cryptoassets_core.backend.chainwrites import apply_transactions
 from cryptoassets_core.errors import BroadcastDeadError
-from cryptoassets_core.testing.requirements import require
 from cryptoassets_core.tools.reconciliation import Cause
 
 pytestmark = [pytest.mark.postgres, pytest.mark.regtest]
@@ -28,16 +26,9 @@ pytestmark = [pytest.mark.postgres, pytest.mark.regtest]
 
 @pytest.fixture
 def books(postgres_url: str) -> Iterator[Litecoin]:
-    require("litecoind", "litecoind")
-    with RegtestNode() as node:
-        node.mine_coins()
-        node.mine(5)
-        made = Litecoin(postgres_url, node)
+    with alone(postgres_url, blocks=5) as made:
         made.app.create_tables()
-        try:
-            yield made
-        finally:
-            made.close()
+        yield made
 
 
 def test_what_life_brings_agrees_and_what_is_done_past_the_books_is_named(books: Litecoin) -> None:

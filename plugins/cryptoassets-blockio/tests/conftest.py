@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -88,6 +88,13 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook_module, "LOOK_SECONDS", 0.2)
 
 
+def see_stopped(channels: Iterable[channel_module.ServiceChannel]) -> None:
+    """Stop channels, and see that they are."""
+    for channel in channels:
+        channel.stop()
+        assert not channel.is_alive()
+
+
 @pytest.fixture
 def heard() -> Heard:
     """What channels pass on."""
@@ -114,9 +121,7 @@ def make_listener(
         return made[-1]
 
     yield make
-    for handler in made:
-        handler.stop()
-        assert not handler.is_alive()
+    see_stopped(made)
 
 
 @pytest.fixture
@@ -144,9 +149,7 @@ def make_hook(backend: BlockIoBackend, heard: Heard, hurry: None) -> Iterator[Ca
         return made[-1]
 
     yield make
-    for handler in made:
-        handler.stop()
-        assert not handler.is_alive()
+    see_stopped(made)
 
 
 @pytest.fixture
