@@ -32,6 +32,7 @@ _COLUMNS: Final = (
     "incoming",
     "unsettled",
     "interrupted",
+    "conflicted",
     "last_success_at",
     "synced_at",
     "leader",

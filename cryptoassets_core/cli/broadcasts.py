@@ -32,7 +32,7 @@ def broadcasts() -> None:
 @click.option("--recent", default=20, show_default=True, type=click.IntRange(min=0), help="How many settled ones.")
 @JSON
 def list_(config_file: str, recent: int, as_json: bool) -> None:
-    """List what is unsettled or died with its withdrawals, and the most recent broadcasts."""
+    """List what is not settled or in conflict with the chain, and the most recent broadcasts."""
     with one_sentence():
         app = open_app(config_file)
         found, held = [], []
@@ -147,11 +147,14 @@ def _print_list(found: list[BroadcastSummary]) -> None:
         facts["state"] = _state(broadcast)
         rows.append({column: facts[column] for column in columns})
     print_rows("Broadcasts", rows)
+    for broadcast in found:
+        if broadcast.interrupted or broadcast.conflicted:
+            click.echo(f"{broadcast.coin} broadcast {broadcast.id} is {_state(broadcast)}: {broadcast.next_step}.")
 
 
 def _state(broadcast: BroadcastSummary) -> str:
     if broadcast.interrupted:
         return "INTERRUPTED"
-    if broadcast.state == "dead" and broadcast.withdrawals:
-        return "DEAD, coins reserved"
+    if broadcast.conflicted:
+        return "CONFLICTED, coins reserved"
     return str(broadcast.state)

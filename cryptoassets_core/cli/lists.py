@@ -41,7 +41,7 @@ R = TypeVar("R")
 _WALLET = click.option("--wallet", metavar="NAME", help="Only of this wallet.")
 SINCE = click.option("--since", type=Moment(), help="Made at or after: 2026-11-25T13:00 in UTC, or 90m, 36h, 7d ago.")
 STATE = click.option("--state", type=click.Choice([state.value for state in TransactionState]), help="In this state.")
-OPEN = click.option("--open", "open_only", is_flag=True, help="Not done yet: not credited, not known to be sent.")
+OPEN = click.option("--open", "open_only", is_flag=True, help="Not done yet: not credited, not sent, or in conflict.")
 
 
 def paged(command: Callable[..., None]) -> Callable[..., None]:
@@ -262,7 +262,7 @@ def transaction_columns(row: TransactionRow) -> dict[str, object]:
     return {
         "id": row.id,
         "kind": row.kind,
-        "state": row.state,
+        "state": _state(row),
         "amount": row.amount,
         "from": row.sender_name,
         "to": row.receiver_name or row.address,
@@ -275,7 +275,7 @@ def transaction_columns(row: TransactionRow) -> dict[str, object]:
 def _withdrawal(row: TransactionRow) -> dict[str, object]:
     return {
         "id": row.id,
-        "state": row.state,
+        "state": _state(row),
         "amount": row.amount,
         "account": row.sender_name,
         "address": row.address,
@@ -292,8 +292,12 @@ def _entry(row: EntryRow) -> dict[str, object]:
         "change": row.change,
         "balance_after": row.balance_after,
         "kind": row.transaction.kind,
-        "state": row.transaction.state,
+        "state": _state(row.transaction),
         "label": row.transaction.label,
         "id": row.transaction.id,
         "created_at": row.transaction.created_at,
     }
+
+
+def _state(row: TransactionRow) -> str:
+    return f"{row.state}, CONFLICTED" if row.conflicted else str(row.state)

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from cryptoassets_core.clock import utc_now
-from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.ledger.states import NetworkTransactionState, TransactionKind, TransactionState
 from cryptoassets_core.models.base import CoinModel, HasId
 from cryptoassets_core.models.types import Amount, UTCDateTime, enum_checks, enum_column_type, not_on_postgresql
 
@@ -198,8 +198,23 @@ class GenericTransaction(HasId, CoinModel):
         return self.network_transaction.confirmations
 
     @property
+    def conflicted(self) -> bool:
+        """Tell whether it is a withdrawal that is in conflict with the chain: not paid, and its coins stay reserved.
+
+        Its state stays ``broadcasted``, as it may come back. Otherwise it is ``pending`` again once that cannot be.
+        """
+        return (
+            self.kind == TransactionKind.WITHDRAWAL
+            and self.network_transaction is not None
+            and self.network_transaction.state == NetworkTransactionState.DEAD
+        )
+
+    @property
     def reason(self) -> str | None:
-        """Why the broadcast that carries it waits or is dead, for people; None if nothing stands in its way."""
+        """Why the network transaction that carries it waits, is in conflict or not credited, for people.
+
+        None if nothing stands in its way.
+        """
         return self.network_transaction.reason if self.network_transaction else None
 
     @property

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.answers import asking, checked_submitted
@@ -27,18 +27,15 @@ from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import BackendError, BackendUnavailableError, BroadcastDeadError
 from cryptoassets_core.event.outbox import record
 from cryptoassets_core.ledger.books import Books
-from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType, TransactionKind
-from cryptoassets_core.tools.broadcastdesk import ISOLATION_LEVEL, Desk, final_depth
-from cryptoassets_core.tools.broadcastrows import stored_transaction
+from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType
+from cryptoassets_core.tools.broadcastdesk import ISOLATION_LEVEL, PAUSE, Desk, final_depth
+from cryptoassets_core.tools.broadcastrows import is_conflicted, stored_transaction
 from cryptoassets_core.tools.broadcasttwostep import what_comes
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
 R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
-
-#: How long a broadcast may be unconfirmed before it is published again, and from one time to the next.
-PAUSE = timedelta(minutes=10)
 
 #: How many are published again in one go, oldest first: later ones may spend the change of earlier ones.
 MOST = 100
@@ -77,7 +74,7 @@ def submit_again(
 
 def overdue(session: Session, books: Books, *, now: datetime) -> Sequence[Any]:
     """Return what is unconfirmed for long, and what is dead and carries withdrawals, as far as its pause is over."""
-    network, transaction = books.network_transaction, books.transaction
+    network = books.network_transaction
     due = or_(
         network.c.next_attempt_at <= now,
         # The clock was set back since.
@@ -91,15 +88,7 @@ def overdue(session: Session, books: Books, *, now: datetime) -> Sequence[Any]:
         network.c.confirmations == 0,
         or_(due, and_(never, network.c.closed_at <= now - PAUSE)),
     )
-    dead = and_(
-        network.c.transaction_type == NetworkTransactionType.BROADCAST,
-        network.c.state == NetworkTransactionState.DEAD,
-        exists().where(
-            transaction.c.network_transaction_id == network.c.id,
-            transaction.c.kind == TransactionKind.WITHDRAWAL,
-        ),
-        or_(due, never),
-    )
+    dead = and_(is_conflicted(books), or_(due, never))
     found: list[Any] = []
     for wanted in (forgotten, dead):  # one look for each index
         signed = select(network).where(wanted, network.c.raw.is_not(None))

@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 FIRST_RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 600.0
 
+#: How long a broadcast may be unconfirmed before it is published again, and from one time to the next.
+PAUSE = timedelta(minutes=10)
+
 #: Each statement of these transactions carries its own guard.
 ISOLATION_LEVEL = "READ COMMITTED"
 
@@ -136,6 +139,7 @@ class Desk:
             state=NetworkTransactionState.DEAD,
             confirmations=-depth,
             reason=reason,
+            next_attempt_at=self.clock() + PAUSE,
         )
         if closed is None:
             return False
@@ -163,8 +167,7 @@ class Desk:
             tracked=True,
             closed_at=self.clock(),
             attempts=0,
-            next_attempt_at=None,
-            **values,
+            **{"next_attempt_at": None, **values},
         )
         if not settled:
             return None

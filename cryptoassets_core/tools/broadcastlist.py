@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, not_, select, type_coerce
+from sqlalchemy import ColumnElement, and_, func, not_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.coin.registry import Coin
@@ -21,8 +21,9 @@ from cryptoassets_core.ledger.states import (
 )
 from cryptoassets_core.models.types import Amount
 from cryptoassets_core.names import check_id
+from cryptoassets_core.tools.broadcastdesk import final_depth
 from cryptoassets_core.tools.broadcastoneshot import label_of
-from cryptoassets_core.tools.broadcastrows import account_is_covered
+from cryptoassets_core.tools.broadcastrows import account_is_covered, is_conflicted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,11 @@ class BroadcastSummary:
     state: NetworkTransactionState
     #: Nobody knows whether it was sent; a person has to say so.
     interrupted: bool
+    #: It is in conflict with the chain, its withdrawals are not paid, and their coins stay reserved.
+    conflicted: bool
     reason: str | None
+    #: What becomes of it, for people; None if it has come to its end.
+    next_step: str | None
     #: Attempts that failed since the last success.
     attempts: int
     next_attempt_at: datetime | None
@@ -75,22 +80,34 @@ class CarriedWithdrawal:
 
 
 def list_broadcasts(session: Session, coin: Coin, *, recent: int) -> list[BroadcastSummary]:
-    """Return what is unsettled, what is dead and still has its withdrawals, and the most recent ones; newest first.
+    """Return what is open and the most recent ones; newest first.
 
     :param recent: how many of the most recent ones.
     """
+    network = coin.wallet_model.books().network_transaction
+    newest = (
+        select(network.c.id)
+        .where(network.c.transaction_type == NetworkTransactionType.BROADCAST)
+        .order_by(network.c.id.desc())
+        .limit(recent)
+    )
+    return broadcast_summaries(session, coin, sorted({*_open(session, coin), *session.scalars(newest)}))
+
+
+def open_broadcasts(session: Session, coin: Coin) -> list[BroadcastSummary]:
+    """Return what is not settled, and what is in conflict with the chain and keeps its withdrawals; newest first."""
+    return broadcast_summaries(session, coin, sorted(_open(session, coin)))
+
+
+def _open(session: Session, coin: Coin) -> set[int]:
     books = coin.wallet_model.books()
-    network, carried = books.network_transaction, books.transaction
-    broadcasts = select(network.c.id).where(network.c.transaction_type == NetworkTransactionType.BROADCAST)
-    still_carries = exists().where(
-        carried.c.network_transaction_id == network.c.id, carried.c.kind == TransactionKind.WITHDRAWAL
+    network = books.network_transaction
+    unsettled = and_(
+        network.c.transaction_type == NetworkTransactionType.BROADCAST,
+        network.c.closed_at.is_(None),
     )
-    looks = (  # one for each index
-        broadcasts.where(network.c.closed_at.is_(None)),
-        broadcasts.where(network.c.state == NetworkTransactionState.DEAD, still_carries),
-        broadcasts.order_by(network.c.id.desc()).limit(recent),
-    )
-    return broadcast_summaries(session, coin, sorted({id_ for look in looks for id_ in session.scalars(look)}))
+    looks = (unsettled, is_conflicted(books))  # one for each index
+    return {id_ for wanted in looks for id_ in session.scalars(select(network.c.id).where(wanted))}
 
 
 def held_withdrawals(session: Session, coin: Coin) -> HeldWithdrawals:
@@ -168,13 +185,17 @@ def _summaries(session: Session, coin: Coin, wanted: ColumnElement[bool]) -> lis
 
 
 def _summary(coin: Coin, row: Any) -> BroadcastSummary:
+    interrupted = row.state == NetworkTransactionState.OPENED and row.reason is not None
+    conflicted = row.state == NetworkTransactionState.DEAD and row.withdrawals > 0
     return BroadcastSummary(
         coin=coin.name,
         id=row.id,
         wallet=row.wallet_id,
         state=row.state,
-        interrupted=row.state == NetworkTransactionState.OPENED and row.reason is not None,
+        interrupted=interrupted,
+        conflicted=conflicted,
         reason=row.reason,
+        next_step=_next_step(coin, row, interrupted=interrupted, conflicted=conflicted),
         attempts=row.attempts,
         next_attempt_at=row.next_attempt_at,
         opened_at=row.opened_at,
@@ -186,3 +207,28 @@ def _summary(coin: Coin, row: Any) -> BroadcastSummary:
         amount=row.amount,
         fee=row.fee,
     )
+
+
+def _next_step(coin: Coin, row: Any, *, interrupted: bool, conflicted: bool) -> str | None:
+    if interrupted:
+        return "a person says what became of it: cryptoassets broadcasts resolve"
+    if conflicted and row.raw is None:
+        return (
+            "its withdrawals are not paid and their coins stay reserved; once the conflict is"
+            f" {final_depth(coin)} blocks deep a person decides: cryptoassets broadcasts resolve"
+        )
+    if conflicted:
+        return (
+            "its withdrawals are not paid and their coins stay reserved; the same bytes are published again, and once"
+            f" the backend proves the conflict {final_depth(coin)} blocks deep its withdrawals are queued again"
+        )
+    if row.state == NetworkTransactionState.LIVE:
+        return "its confirmations are followed" if row.tracked else None
+    return _NEXT_STEPS.get(row.state)
+
+
+_NEXT_STEPS = {
+    NetworkTransactionState.COLLECTED: "it is signed, stored and published",
+    NetworkTransactionState.PREPARED: "the same bytes are published until the network knows them",
+    NetworkTransactionState.OPENED: "the backend's answer is waited for",
+}

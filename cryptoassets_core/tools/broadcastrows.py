@@ -15,7 +15,12 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, Txid
 from cryptoassets_core.ledger.books import Books
-from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType, TransactionState
+from cryptoassets_core.ledger.states import (
+    NetworkTransactionState,
+    NetworkTransactionType,
+    TransactionKind,
+    TransactionState,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +122,22 @@ def account_is_covered(books: Books) -> ColumnElement[bool]:
     """SQL condition: the account that pays a withdrawal is not below zero, as a reversal may have left it."""
     transaction, account = books.transaction, books.account
     return exists().where(account.c.id == transaction.c.sending_account_id, account.c.balance >= 0)
+
+
+def is_conflicted(books: Books) -> ColumnElement[bool]:
+    """SQL condition: a broadcast that is in conflict with the chain, and keeps its withdrawals as it may come back.
+
+    One that is dead for good carries none any more.
+    """
+    transaction, network = books.transaction, books.network_transaction
+    return and_(
+        network.c.transaction_type == NetworkTransactionType.BROADCAST,
+        network.c.state == NetworkTransactionState.DEAD,
+        exists().where(
+            transaction.c.network_transaction_id == network.c.id,
+            transaction.c.kind == TransactionKind.WITHDRAWAL,
+        ),
+    )
 
 
 def queued_withdrawals(session: Session, books: Books, wallet_id: int, *, most: int) -> Sequence[int]:

@@ -98,7 +98,15 @@ class _Comparison:
     def look_for_missing(self, backend: CoinBackend) -> None:
         """Name what the books have and the backend did not list as alive."""
         deposits = {txid: sum(by.values(), _NOTHING) for txid, by in self._books.deposits.items()}
-        broadcasts = {txid: each.paid + each.fee_booked for txid, each in self._books.broadcasts.items()}
+        broadcasts: dict[Txid, Decimal] = {}
+        for txid, each in self._books.broadcasts.items():
+            if each.state == NetworkTransactionState.DEAD and each.paid and txid not in self._alive:
+                words = (
+                    f"{each.paid:f} is not paid and stays reserved, with a fee of {each.fee_booked:f}: {each.reason}"
+                )
+                self._differ(Cause.CONFLICTED_BROADCAST, txid, each.paid + each.fee_booked, words)
+            else:
+                broadcasts[txid] = each.paid + each.fee_booked
         missing = {
             Cause.MISSING_DEPOSIT: {txid: -sum_ for txid, sum_ in deposits.items() if txid not in self._alive},
             Cause.MISSING_BROADCAST: {txid: sum_ for txid, sum_ in broadcasts.items() if txid not in self._alive},

@@ -34,6 +34,8 @@ class BookedBroadcast:
     state: NetworkTransactionState
     #: The fee it was signed with.
     fee: Decimal
+    #: Why it is in conflict with the chain, for people.
+    reason: str | None
     #: Withdrawals that it carries and that have not left yet, as far as the books know.
     pending: Decimal = Decimal(0)
     #: Withdrawals that have left.
@@ -120,12 +122,13 @@ def _deposits(session: Session, books: Books) -> dict[Txid, dict[str, Decimal]]:
 def _broadcasts(session: Session, books: Books) -> dict[Txid, BookedBroadcast]:
     row, network = books.transaction, books.network_transaction
     signed = (
-        select(network.c.txid, network.c.state, network.c.fee)
+        select(network.c.txid, network.c.state, network.c.fee, network.c.reason)
         .where(network.c.transaction_type == NetworkTransactionType.BROADCAST, network.c.txid.is_not(None))
         .order_by(network.c.id)
     )
     broadcasts = {
-        found.txid: BookedBroadcast(found.state, found.fee or Decimal(0)) for found in _stream(session, signed)
+        found.txid: BookedBroadcast(found.state, found.fee or Decimal(0), found.reason)
+        for found in _stream(session, signed)
     }
     carried = (
         select(network.c.txid, row.c.kind, row.c.state, type_coerce(func.sum(row.c.amount), row.c.amount.type))

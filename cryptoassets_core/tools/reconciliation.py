@@ -29,6 +29,8 @@ class Cause(StrEnum):
     DEPOSIT_AMOUNT = "deposit amount"
     #: The books have it as sent, and the backend has it not, or in conflict with the chain.
     MISSING_BROADCAST = "missing broadcast"
+    #: The books know that it is in conflict with the chain: its withdrawals are not paid, and their coins reserved.
+    CONFLICTED_BROADCAST = "conflicted broadcast"
     #: The books have given it up, and the network carries it.
     DEAD_BROADCAST = "dead broadcast"
     #: It pays more or less than the withdrawals that it carries.

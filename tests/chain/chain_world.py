@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_btc import BITCOIN
 from cryptoassets_core.app import CryptoAssetsApp
+from cryptoassets_core.backend.base import PreparedTransaction
 from cryptoassets_core.backend.transactionupdater import TransactionUpdater
 from cryptoassets_core.coin.validate import encode_segwit
 from cryptoassets_core.configure import Configurator
@@ -250,6 +251,19 @@ class World(Books):
         with self.net.file.read() as db:
             found = db.execute("SELECT 1 FROM tx WHERE txid = ? AND state IN ('mempool', 'mined')", (txid,)).fetchone()
         return found is not None
+
+
+def stolen(world: World) -> PreparedTransaction:
+    """Have the coin of a signed withdrawal of 2 spent by somebody else, who is in no block yet; return the rival."""
+    world.funded("5")
+    world.net.fund(Decimal(3))
+    world.withdraw(outside(1), "2")
+    world.net.fault("submit", "refuse")
+    world.broadcast()
+    world.net.forget_locks()
+    rival = world.backend.prepare({outside(9): Decimal("4.9")})  # somebody with the same keys
+    world.backend.submit(rival)
+    return rival
 
 
 class Observed:

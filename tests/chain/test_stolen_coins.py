@@ -9,9 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from chain_world import FEE, Observed, World, outside
+from chain_world import FEE, Observed, World, outside, stolen
 
-from cryptoassets_core.backend.base import PreparedTransaction
 from cryptoassets_core.errors import BackendUnavailableError, BroadcastDeadError
 from cryptoassets_core.tools.broadcastagain import submit_again
 
@@ -19,19 +18,6 @@ from cryptoassets_core.tools.broadcastagain import submit_again
 def again(world: World) -> int:
     world.now += timedelta(minutes=11)
     return submit_again(world.coin, world.app.conflict_resolver, world.backend, clock=lambda: world.now)
-
-
-def stolen(world: World) -> PreparedTransaction:
-    """Have the coin of a signed withdrawal of 2 spent by somebody else, who is in no block yet; return the rival."""
-    world.funded("5")
-    world.net.fund(Decimal(3))
-    world.withdraw(outside(1), "2")
-    world.net.fault("submit", "refuse")
-    world.broadcast()
-    world.net.forget_locks()
-    rival = world.backend.prepare({outside(9): Decimal("4.9")})  # somebody with the same keys
-    world.backend.submit(rival)
-    return rival
 
 
 def test_withdrawal_whose_coins_are_stolen_is_paid_anew_once_that_is_final(world: World) -> None:

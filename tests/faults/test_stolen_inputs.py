@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from commands import ask
 from fault_proxy import Fault
 from fault_stage import Trial
 
@@ -42,6 +44,28 @@ def robbed(trial: Trial) -> Any:
     return trial.broadcasts()[0]
 
 
+def told(trial: Trial, command: str, *options: str) -> list[Any]:
+    """Return what a command tells about the coin, beside the daemon."""
+    done = ask(f"cryptoassets {command}", trial.stage.config_file, *options, "--json")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def check_what_operators_are_told(trial: Trial) -> None:
+    """See that everybody is told of the theft, to the smallest unit, while the wallet's queue goes on."""
+    dead = robbed(trial)
+    (listed,) = [each for each in told(trial, "broadcasts list") if each["id"] == dead.id]
+    assert (listed["conflicted"], listed["reason"], listed["next_attempt_at"] is not None) == (True, dead.reason, True)
+    (withdrawal,) = told(trial, "withdrawals list", "--open")
+    assert (withdrawal["id"], withdrawal["conflicted"], withdrawal["txid"]) == (trial.asked[0].id, True, dead.txid)
+    (status,) = told(trial, "status")
+    assert (status["daemon"], status["healthy"], status["coins"][0]["conflicted"]) == (True, False, 1)
+    (found,) = told(trial, "reconcile")
+    named = {(each["cause"], Decimal(each["amount"])) for each in found["differences"]}
+    reserved = trial.asked[0].amount + dead.fee
+    assert named == {("conflicted broadcast", reserved), ("unknown payment", -trial.lost)}
+    assert (Decimal(found["difference"]), Decimal(found["unexplained"])) == (reserved - trial.lost, 0)
+
+
 def test_withdrawal_whose_coins_were_stolen_in_a_block_is_paid_from_others_and_keeps_nobody_waiting(
     trial: Trial,
 ) -> None:
@@ -55,6 +79,7 @@ def test_withdrawal_whose_coins_were_stolen_in_a_block_is_paid_from_others_and_k
     trial.until(lambda: robbed(trial).state == "dead", "it is dead as the chain is now")
     other = trial.withdraw()
     trial.until(lambda: trial.state(other) == "broadcasted", "the next one leaves")
+    check_what_operators_are_told(trial)
     trial.network.mine(FINAL - 2)
     trial.until(lambda: f"{FINAL - 1} blocks deep" in robbed(trial).reason, "it waits until that is final")
     assert robbed(trial).tracked

@@ -120,12 +120,14 @@ def test_command_names_each_planted_difference(books: Litecoin, postgres_url: st
         Observed(books.backend, after=dearer),
         Generous(books.backend),
         fails("submit", BroadcastDeadError("it never confirms", depth=15))(books.backend),
+        fails("submit", BroadcastDeadError("its coins are spent", depth=1), before=True)(books.backend),
     ):
         books.withdraw(books.outside(), "0.05")
         books.broadcast(backend=backend)
         sent.append(broadcast_txid(books))
     node.sync()
-    unsent, mispriced, generous, given_up = sent
+    unsent, mispriced, generous, given_up, robbed = sent
+    (robbed_fee,) = [row.fee for row in books.network_rows("broadcast") if row.txid == robbed]
 
     expected = {
         (Cause.MISSING_DEPOSIT, lost, -bad),
@@ -137,6 +139,7 @@ def test_command_names_each_planted_difference(books: Litecoin, postgres_url: st
         (Cause.MISSING_BROADCAST, unsent, Decimal("0.05002")),
         (Cause.BROADCAST_FEE, mispriced, Decimal("0.00000007")),
         (Cause.BROADCAST_AMOUNT, generous, Decimal("-0.03")),
+        (Cause.CONFLICTED_BROADCAST, robbed, Decimal("0.1") + robbed_fee),  # with what is paid anew
         (Cause.DEAD_BROADCAST, given_up, -Decimal("0.05") - fee_of(books, given_up)),
     }
     assert {cause for cause, *_ in expected} == set(Cause)

@@ -14,7 +14,7 @@ from cryptoassets_core.visible import visible
 _TONES = {
     "well": {"processed", "live", "delivered", "broadcasted", "internal", "running", "well"},
     "busy": {"pending", "incoming", "collected", "prepared", "opened"},
-    "ill": {"dead", "failed", "reversed", "interrupted", "ill"},
+    "ill": {"dead", "failed", "reversed", "interrupted", "conflicted", "ill"},
 }
 
 

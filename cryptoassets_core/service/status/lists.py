@@ -25,7 +25,7 @@ from cryptoassets_core.service.status.asked import (
     pager,
 )
 from cryptoassets_core.service.status.cells import Table
-from cryptoassets_core.tools.broadcastlist import broadcast_summaries
+from cryptoassets_core.tools.broadcastlist import broadcast_summaries, open_broadcasts
 from cryptoassets_core.tools.listing.directory import list_accounts, list_addresses, list_wallets
 from cryptoassets_core.tools.listing.events import list_events
 from cryptoassets_core.tools.listing.network import list_network_transactions
@@ -133,9 +133,8 @@ def _broadcasts(session: Session, coin: Coin) -> str:
     page = list_network_transactions(session, coin, wanted, kind=NetworkTransactionType.BROADCAST)
     shown = [tables.broadcasts(broadcast_summaries(session, coin, [row.id for row in page.rows]), unit, "Broadcasts")]
     if wanted.beyond is None:
-        waiting = list_network_transactions(session, coin, Slice(), unsettled=True)
-        summaries = broadcast_summaries(session, coin, [row.id for row in waiting.rows])
-        shown.insert(0, tables.broadcasts(summaries, unit, "Not settled"))
+        waiting = open_broadcasts(session, coin)
+        shown.insert(0, tables.broadcasts(waiting, unit, "Not settled, or in conflict with the chain"))
     return _list("broadcasts", coin, shown, [order_field(wanted)], wanted, page.beyond)
 
 

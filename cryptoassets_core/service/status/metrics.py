@@ -29,6 +29,7 @@ _OF_COINS = (
     ("deposits_incoming", "Deposits that wait for confirmations; counted to 10001.", "incoming"),
     ("broadcasts_unsettled", "Broadcasts that are not settled.", "unsettled"),
     ("broadcasts_interrupted", "Broadcasts that wait for a person.", "interrupted"),
+    ("broadcasts_conflicted", "Broadcasts in conflict with the chain.", "conflicted"),
     ("failed_attempts", "What failed and was left for the next attempt, since the start.", "failed_attempts"),
     ("backend_answered_timestamp_seconds", "When the backend last answered.", "last_success_at"),
     ("walletnotify_timestamp_seconds", "When a notification last came.", "last_wallet_notify"),

@@ -60,6 +60,7 @@ def _coin_facts(coin: CoinReport) -> list[tuple[str, Cell]]:
         ("Withdrawals queued", _queue(coin.queued)),
         ("Deposits incoming", _queue(coin.incoming)),
         ("Broadcasts not settled", number(coin.unsettled)),
+        ("Broadcasts in conflict", number(coin.conflicted)),
         ("Backend", text(coin.backend)),
         ("Backend answered", _ago(coin.last_success_at, "not yet")),
         ("Last notification", _ago(coin.last_wallet_notify, "none yet")),

@@ -18,8 +18,9 @@ from cryptoassets_core.backend.syncstate import read_sync_state
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.database import cause
-from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType, TransactionState
+from cryptoassets_core.ledger.states import NetworkTransactionType, TransactionState
 from cryptoassets_core.service.status.figures import Figures
+from cryptoassets_core.tools.broadcastlist import open_broadcasts
 from cryptoassets_core.tools.listing.events import newest_deliveries, read_queues
 from cryptoassets_core.tools.listing.network import list_network_transactions
 from cryptoassets_core.tools.listing.paging import Slice, bounded_count
@@ -64,6 +65,8 @@ class CoinReport:
     #: Broadcasts that are not settled, and those of them that only a person can settle.
     unsettled: int | None = None
     interrupted: int | None = None
+    #: Broadcasts in conflict with the chain, whose withdrawals are not paid and whose coins stay reserved.
+    conflicted: int | None = None
     last_broadcast_at: datetime | None = None
 
 
@@ -165,7 +168,7 @@ def in_books(session: Session, coin: Coin, figures: Figures) -> dict[str, Any]:
         transaction.state == TransactionState.PENDING, transaction.network_transaction_id.is_(None)
     )
     broadcast = NetworkTransactionType.BROADCAST
-    unsettled = list_network_transactions(session, coin, Slice(), unsettled=True).rows
+    open_ones = open_broadcasts(session, coin)
     newest = list_network_transactions(session, coin, Slice(limit=1), kind=broadcast).rows
     state = read_sync_state(session, coin.wallet_model.books())
     balance = figures.balance(session, coin)
@@ -176,8 +179,9 @@ def in_books(session: Session, coin: Coin, figures: Figures) -> dict[str, Any]:
         "balance_at": balance.at,
         "queued": bounded_count(session, waiting),
         "incoming": bounded_count(session, select(transaction.id).where(transaction.is_uncredited_deposit())),
-        "unsettled": len(unsettled),
-        "interrupted": sum(row.state is NetworkTransactionState.OPENED and row.reason is not None for row in unsettled),
+        "unsettled": sum(not each.conflicted for each in open_ones),
+        "interrupted": sum(each.interrupted for each in open_ones),
+        "conflicted": sum(each.conflicted for each in open_ones),
         "last_broadcast_at": (newest[0].opened_at or newest[0].created_at) if newest else None,
     }
 
@@ -193,18 +197,24 @@ def _in_outbox(session: Session, sink: str) -> dict[str, Any]:
 
 
 def _left_to_people(coins: list[CoinReport], sinks: list[SinkReport]) -> list[str]:
-    """Say what no machine will mend."""
+    """Say what no machine will mend, or somebody should know of."""
     interrupted = [
         f"{coin.name}: interrupted broadcasts wait for a person: {coin.interrupted}; see cryptoassets broadcasts"
         for coin in coins
         if coin.interrupted
+    ]
+    conflicted = [
+        f"{coin.name}: broadcasts in conflict with the chain, whose withdrawals are not paid: {coin.conflicted}; see "
+        "cryptoassets broadcasts"
+        for coin in coins
+        if coin.conflicted
     ]
     dead = [
         f"event sink {sink.name}: events that were given up: {sink.dead}; see cryptoassets events"
         for sink in sinks
         if sink.dead
     ]
-    return interrupted + dead
+    return interrupted + conflicted + dead
 
 
 def _sinks(service: Service) -> list[str]:

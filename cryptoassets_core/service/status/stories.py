@@ -111,7 +111,9 @@ def _transaction(session: Session, coin: Coin, transaction_id: int) -> str:
     happened = events_of(session, f"{coin.name}:{row.id}")
     facts: Facts = [
         (f"Amount ({unit})", amount(row.amount)),
-        ("State", badge(row.state)),
+        ("State", tables.state(row)),
+        ("Reason", text(row.reason)),
+        ("Next attempt (UTC)", time(row.next_attempt_at)),
         ("Label", text(row.label)),
         ("Address", hash_(row.address)),
         ("Transaction hash", hash_(row.txid, tables.link("network_transaction", coin.name, row.network_transaction))),

@@ -99,7 +99,7 @@ def transactions(rows: Sequence[TransactionRow], unit: str, caption: str = "Tran
             [
                 number(row.id, link("transaction", row.coin, row.id)),
                 Cell(row.kind.replace("_", " ")),
-                badge(row.state),
+                state(row),
                 amount(row.amount),
                 _party(row.coin, row.sender, row.sender_name, None),
                 _party(row.coin, row.receiver, row.receiver_name, row.address),
@@ -113,6 +113,11 @@ def transactions(rows: Sequence[TransactionRow], unit: str, caption: str = "Tran
     )
 
 
+def state(row: TransactionRow) -> Cell:
+    """The state of a movement, or that it is in conflict with the chain."""
+    return badge("conflicted" if row.conflicted else row.state)
+
+
 def entries(rows: Sequence[EntryRow], unit: str) -> Table:
     """An account's history."""
     return Table(
@@ -124,7 +129,7 @@ def entries(rows: Sequence[EntryRow], unit: str) -> Table:
                 Cell(row.transaction.kind.replace("_", " ")),
                 amount(row.change, signed=True),
                 amount(row.balance_after),
-                badge(row.transaction.state),
+                state(row.transaction),
                 text(row.transaction.label),
                 time(row.transaction.created_at),
             ]
@@ -159,17 +164,30 @@ def broadcasts(rows: Sequence[BroadcastSummary], unit: str, caption: str) -> Tab
     """What leaves."""
     return Table(
         caption,
-        ["Id", "State", "Withdrawals", f"Amount ({unit})", f"Fee ({unit})", "Attempts", "Transaction hash", "Reason"],
+        [
+            "Id",
+            "State",
+            "Withdrawals",
+            f"Amount ({unit})",
+            f"Fee ({unit})",
+            "Attempts",
+            "Next attempt (UTC)",
+            "Transaction hash",
+            "Reason",
+            "What comes",
+        ],
         [
             [
                 number(row.id, link("network_transaction", row.coin, row.id)),
-                badge("interrupted" if row.interrupted else row.state),
+                badge("interrupted" if row.interrupted else "conflicted" if row.conflicted else row.state),
                 number(row.withdrawals),
                 amount(row.amount),
                 amount(row.fee),
                 number(row.attempts),
+                time(row.next_attempt_at),
                 hash_(row.txid),
                 text(row.reason),
+                text(row.next_step),
             ]
             for row in rows
         ],

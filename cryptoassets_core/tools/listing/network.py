@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -52,13 +51,11 @@ def list_network_transactions(
     wanted: Slice,
     *,
     kind: NetworkTransactionType | None = None,
-    unsettled: bool = False,
     txid: str | None = None,
 ) -> Page[NetworkTransactionRow]:
     """Return a page of network transactions.
 
     :param kind: only deposits, or only broadcasts.
-    :param unsettled: only broadcasts of which it is not settled yet whether they are sent; all in one page.
     :param txid: only those whose hash begins so, in the order of the hash and in one page.
     :raises BadSearchError: no hash can begin so, or too many do.
     """
@@ -71,9 +68,6 @@ def list_network_transactions(
         ]
         found = find_ids(session, hashes, network.c.txid, txid.lower(), wanted.limit)
         return Page(_rows(session, coin, found[: wanted.limit]), None)
-    if unsettled:
-        found = list(session.scalars(_unsettled(query, network).order_by((network.c.id + 0).desc())))
-        return Page(_rows(session, coin, found), None)
     if kind is not None:
         query = query.where(network.c.transaction_type == kind)
     page = read_page(session, query, network.c.id, wanted, lambda row: int(row[0]), sparse=kind is not None)
@@ -89,11 +83,6 @@ def get_network_transaction(session: Session, coin: Coin, id_: int) -> NetworkTr
     if not found:
         raise UnknownRowError(f"there is no {coin.name} network transaction {id_}")
     return found[0]
-
-
-def _unsettled(query: Any, network: Any) -> Any:
-    # One for each wallet at most: a unique index says so.
-    return query.where(network.c.transaction_type == NetworkTransactionType.BROADCAST, network.c.closed_at.is_(None))
 
 
 def _rows(session: Session, coin: Coin, ids: Sequence[int]) -> list[NetworkTransactionRow]:

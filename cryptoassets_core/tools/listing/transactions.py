@@ -8,18 +8,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, select, union_all
+from sqlalchemy import ColumnElement, Select, Table, and_, select, union_all
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import UnknownRowError
 from cryptoassets_core.ledger.statement import account_statement
 from cryptoassets_core.ledger.states import (
+    NetworkTransactionState,
     NetworkTransactionType,
     TransactionKind,
     TransactionState,
 )
 from cryptoassets_core.names import check_id
+from cryptoassets_core.tools.broadcastrows import is_conflicted
 from cryptoassets_core.tools.listing.paging import Page, Slice, among, read_page
 from cryptoassets_core.tools.listing.search import find_ids
 
@@ -52,6 +54,11 @@ class TransactionRow:
     network_transaction: int | None
     txid: str | None
     confirmations: int | None
+    #: Withdrawal: in conflict with the chain, so not paid, and its coins stay reserved.
+    conflicted: bool
+    #: Why what carries it waits, is in conflict or not credited, for people, and when it is tried again.
+    reason: str | None
+    next_attempt_at: datetime | None
     #: Id of the transaction that this one answers.
     answers: int | None
     label: str | None
@@ -86,7 +93,7 @@ class TransactionFilter:
     txid: str | None = None
     #: Paid to this address.
     address: str | None = None
-    #: Not done yet: deposits that are not credited, withdrawals that are not known to be sent.
+    #: Not done yet: deposits that are not credited, withdrawals that are not known to be sent or in conflict.
     open_only: bool = False
 
 
@@ -207,7 +214,8 @@ def _indexed(session: Session, coin: Coin, query: Select[Any], which: Transactio
         return query.where(among(transaction.c.address_id, ids))
     if which.open_only:
         deposits = query.where(coin.transaction_model.is_uncredited_deposit())
-        return select(union_all(*_pending(session, coin, query), deposits).subquery())
+        sent = (*_pending(session, coin, query), _conflicted(session, coin, query))
+        return select(union_all(*sent, deposits).subquery())
     if which.state is TransactionState.PENDING:
         return select(union_all(*_pending(session, coin, query)).subquery())
     return None
@@ -224,6 +232,16 @@ def _pending(session: Session, coin: Coin, query: Select[Any]) -> tuple[Select[A
     return (
         pending.where(transaction.c.network_transaction_id.is_(None)),
         pending.where(among(transaction.c.network_transaction_id, list(session.scalars(unsettled)))),
+    )
+
+
+def _conflicted(session: Session, coin: Coin, query: Select[Any]) -> Select[Any]:
+    """Narrow a query to withdrawals that are in conflict with the chain."""
+    books = coin.wallet_model.books()
+    carriers = list(session.scalars(select(books.network_transaction.c.id).where(is_conflicted(books))))
+    return query.where(
+        among(books.transaction.c.network_transaction_id, carriers),
+        books.transaction.c.kind == TransactionKind.WITHDRAWAL,
     )
 
 
@@ -275,6 +293,12 @@ def _details(coin: Coin) -> Select[Any]:
             transaction.c.network_transaction_id.label("network_transaction"),
             network.c.txid,
             network.c.confirmations,
+            and_(
+                transaction.c.kind == TransactionKind.WITHDRAWAL,
+                network.c.state.is_not_distinct_from(NetworkTransactionState.DEAD),
+            ).label("conflicted"),
+            network.c.reason,
+            network.c.next_attempt_at,
             transaction.c.answers_id.label("answers"),
             transaction.c.label,
             transaction.c.created_at,
