@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from kit import PaperBackend, seen
-from sqlalchemy.orm import Session
+from rows_read import RowsRead, rows_read
 
 from cryptoassets_core.backend.syncstate import read_sync_state
 from cryptoassets_core.backend.transactionupdater import TransactionUpdater
@@ -30,11 +31,6 @@ MOVEMENTS = 50_000
 
 #: Far above what is open, far below what there is of anything that grows.
 MOST_ROWS = 1000
-
-_ROWS_READ = sa.text(
-    "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) AS rows FROM pg_stat_xact_user_tables"
-    " WHERE relname <> 'btc_account'"
-)
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +56,15 @@ def test_block_of_many_deposits_reads_none_but_their_rows(books: Books) -> None:
     """So many that PostgreSQL would rather read whole tables."""
     tables, number = books.coin.wallet_model.books(), 1500
     addresses = [f"large block {each}" for each in range(number)]
-    rows = [{"address": each, "account_id": books.account_ids[0]} for each in addresses]
-    books.app.conflict_resolver.run(lambda session: session.execute(sa.insert(tables.address), rows))
+    new = [{"address": each, "account_id": books.account_ids[0]} for each in addresses]
+    books.app.conflict_resolver.run(lambda session: session.execute(sa.insert(tables.address), new))
     updater = TransactionUpdater(books.app.conflict_resolver, PaperBackend(), books.coin)
     state = books.app.conflict_resolver.run(lambda session: read_sync_state(session, tables))
+    assert books.app.engine is not None
+    rows = RowsRead(books.app.engine)
     for confirmations in (0, 1, 3):
-        read: dict[str, int] = {}
         block = [seen(each, {each: "0.01"}, confirmations) for each in addresses]
-        updater._write_chunk(block, state, lambda session, read=read: read.update(rows_read(session)))  # type: ignore[misc]
+        read = rows.by(partial(updater._write_chunk, block, state, None))
         assert {table: rows for table, rows in read.items() if rows > 7 * number} == {}
         assert read[tables.transaction.name] >= number
 
@@ -78,7 +75,3 @@ def test_scan_of_a_table_is_counted(books: Books) -> None:
         session.scalar(sa.select(sa.func.max(transaction.c.amount)))
 
         assert rows_read(session)[transaction.name] > MOVEMENTS
-
-
-def rows_read(session: Session) -> dict[str, int]:
-    return {row.relname: row.rows for row in session.execute(_ROWS_READ)}

@@ -5,14 +5,13 @@ A page may look at :py:data:`WINDOW` rows where no index knows what is wanted; t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
-from sqlalchemy import event
+from rows_read import RowsRead
 from status_stage import PAGES, opened_service
 
 from cryptoassets_core.service.status.server import make_wsgi_app
@@ -60,37 +59,21 @@ STRETCHED = (
     "/transactions?kind=refund&beyond=20000",
 )
 
-_ROWS_READ = sa.text(
-    "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) AS rows FROM pg_stat_xact_user_tables"
-    " WHERE relname <> 'btc_account'"
-)
-
 
 class Pages:
     """Opens pages, and counts the rows that each table gave for them."""
 
     def __init__(self, client: FlaskClient, engine: sa.Engine) -> None:
         self._client = client
-        self.read: Counter[str] = Counter()
-        event.listen(engine, "begin", self._at_begin)
-        event.listen(engine, "rollback", self._before_end)
-        event.listen(engine, "commit", self._before_end)
-
-    def _at_begin(self, connection: sa.Connection) -> None:
-        # A server passes its counters on once a second: those of transactions before may be among them.
-        self.read.subtract(self._counted(connection))
-
-    def _before_end(self, connection: sa.Connection) -> None:
-        self.read.update(self._counted(connection))
-
-    def _counted(self, connection: sa.Connection) -> dict[str, int]:
-        return {row.relname: row.rows for row in connection.execute(_ROWS_READ)}
+        self._read = RowsRead(engine)
 
     def open(self, path: str) -> dict[str, int]:
-        self.read.clear()
+        read = self._read.by(lambda: self._get(path))
+        assert read
+        return read
+
+    def _get(self, path: str) -> None:
         assert self._client.get(path).status_code == 200, path
-        assert self.read
-        return dict(self.read)
 
 
 @pytest.fixture(scope="module")
