@@ -7,6 +7,7 @@ Own time is without what the backend took. The backend's own time is the floor t
 from __future__ import annotations
 
 import argparse
+import gc
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -150,6 +151,8 @@ def life_of_a_block(world: SimulatedWorld, deposits: int) -> list[Cost]:
     """Follow deposits from the mempool to the third confirmation and return what each step took."""
     accounts = account_ids(world.app, world.coin, world.wallet_id)
     world.pay(world.receiving_addresses(deposits, accounts), AMOUNT)
+    gc.collect()
+    gc.freeze()  # as the daemon does
     costs = []
     for _ in range(4):
         told: list[int] = []
