@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Integer, String, and_, select, true, type_coerce, update
+from sqlalchemy import BigInteger, Integer, String, select, true, type_coerce, update
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import EXACT, check_amount
@@ -88,7 +88,7 @@ def apply_transactions(
     new = {txid for txid in (*received, *unbookable) if (NetworkTransactionType.DEPOSIT, txid) not in known}
     if new:
         _insert_deposit_transactions(session, coin, [latest[txid] for txid in new])
-        known = _known(session, books, latest)
+        known |= _known(session, books, new)
     on_network = [entry for entry in known.values() if entry.state in _ON_NETWORK]
     moved = {entry.id: entry for entry in on_network if _has_changed(coin, entry, latest[entry.txid])}
     _update_network_transactions(session, coin, moved.values(), latest)
@@ -149,6 +149,7 @@ def _received(
     """
     received: dict[Txid, dict[int, Decimal]] = {}
     unbookable: dict[Txid, dict[int, str]] = {}
+    decimals = coin.description.decimals
     for transaction in transactions:
         amounts: dict[int, Decimal] = {}
         for output in transaction.received:
@@ -159,7 +160,7 @@ def _received(
             if amount == 0:
                 continue  # anybody can have an output of nothing mined
             try:
-                check_amount(amount, coin.description.decimals)
+                check_amount(amount, decimals)
                 received.setdefault(transaction.txid, {})[id_] = amount
             except InvalidAmountError as error:
                 unbookable.setdefault(transaction.txid, {})[id_] = str(error)
@@ -175,10 +176,7 @@ def _plus(total: Decimal, amount: Decimal) -> Decimal:
 
 def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[str, Txid], Known]:
     network = books.network_transaction
-    kind_of_type = network.c.transaction_type.type
-    # Each type beside each txid, as the index has them: by the txid alone SQLite would read the whole table.
-    named = [(type_.value, txid) for txid in txids for type_ in NetworkTransactionType]
-    wanted = rowset(session, "listed", {"type": String, "txid": String}, named)
+    wanted = rowset(session, "listed", {"txid": String}, [(txid,) for txid in txids])
     rows = session.execute(
         select(
             network.c.id,
@@ -192,12 +190,7 @@ def _known(session: Session, books: Books, txids: Iterable[Txid]) -> dict[tuple[
             network.c.fee,
             network.c.wallet_id,
             network.c.reason,
-        ).join(
-            wanted,
-            and_(
-                network.c.txid == wanted.c.txid, network.c.transaction_type == type_coerce(wanted.c.type, kind_of_type)
-            ),
-        )
+        ).join(wanted, network.c.txid == wanted.c.txid)
     )
     return {(known.type, known.txid): known for known in map(Known._make, rows)}
 

@@ -90,7 +90,7 @@ class GenericNetworkTransaction(HasId, CoinModel):
         broadcast = text("transaction_type = 'broadcast'")
         dead = text("transaction_type = 'broadcast' AND state = 'dead'")
         return (
-            UniqueConstraint("transaction_type", "txid"),
+            UniqueConstraint("txid", "transaction_type"),
             Index(f"uq_{name}_unsettled", "wallet_id", unique=True, postgresql_where=unsettled, sqlite_where=unsettled),
             Index(f"ix_{name}_tracked", "id", postgresql_where=tracked, sqlite_where=tracked),
             # There are thousands of deposits to one broadcast.

@@ -61,15 +61,10 @@ def list_network_transactions(
     """
     network = coin.wallet_model.books().network_transaction
     query = select(network.c.id)
-    if txid is not None:
-        hashes = [
-            query.where(network.c.transaction_type == each)
-            for each in ([kind] if kind is not None else NetworkTransactionType)
-        ]
-        found = find_ids(session, hashes, network.c.txid, txid.lower(), wanted.limit)
-        return Page(_rows(session, coin, found[: wanted.limit]), None)
     if kind is not None:
         query = query.where(network.c.transaction_type == kind)
+    if txid is not None:
+        return Page(_rows(session, coin, find_ids(session, [query], network.c.txid, txid.lower(), wanted.limit)), None)
     page = read_page(session, query, network.c.id, wanted, lambda row: int(row[0]), sparse=kind is not None)
     return Page(_rows(session, coin, page.rows), page.beyond)
 

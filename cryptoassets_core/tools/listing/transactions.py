@@ -198,11 +198,7 @@ def _indexed(session: Session, coin: Coin, query: Select[Any], which: Transactio
     books = coin.wallet_model.books()
     transaction, network = books.transaction, books.network_transaction
     if which.txid is not None:
-        hashes = [
-            select(network.c.id).where(network.c.transaction_type == kind, network.c.txid.is_not(None))
-            for kind in NetworkTransactionType
-        ]
-        carriers = find_ids(session, hashes, network.c.txid, which.txid.lower(), Slice().limit)
+        carriers = find_ids(session, [select(network.c.id)], network.c.txid, which.txid.lower(), Slice().limit)
         return query.where(among(transaction.c.network_transaction_id, carriers))
     if which.address is not None:
         rows = select(books.address.c.id).where(books.address.c.address == which.address)
