@@ -26,8 +26,12 @@ from support.report import Goal, Measure, Section, Spread, add_options, show
 from support.worlds import AMOUNT, NodeWorld, SimulatedWorld, World, running_node
 
 from cryptoassets_bitcoind.testing import DAEMON
+from cryptoassets_core.app import CryptoAssetsApp
+from cryptoassets_core.backend.base import CoinBackend
 from cryptoassets_core.backend.transactionupdater import TransactionUpdater
+from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.testing.postgres import PostgresServer
+from cryptoassets_core.tools.reconcile import reconcile
 
 WITHDRAWALS = 100
 
@@ -110,12 +114,14 @@ def sections_of(
             _measure(f"{number:,} open, nothing new", idle, Goal(most=1)),
             _measure(f"{number:,} open, a new block", busy, Goal(most=requests)),
         ]
-    caught_up = []
+    caught_up, reconciled = [], []
     for number in missed:
         with world() as one:
             caught_up.append(catch_up(one, number))
+            reconciled.append(compare(one, number))
     return [
         Section(f"{name}: catching up after downtime (goal: seconds in all)", caught_up),
+        Section(f"{name}: the books against the backend", reconciled),
         Section(
             f"{name}: {WITHDRAWALS} queued withdrawals go out in one network transaction",
             [_measure("do_broadcasts", broadcasts)],
@@ -191,18 +197,55 @@ def catch_up(world: World, missed: int) -> Measure:
 
 def follow_alone(url: str, symbol: str, backend: dict[str, Any]) -> tuple[int, Cost, float]:
     """Follow the chain of a world; returns the events, what it took, and the MiB more than before."""
+    with opened_alone(url, symbol, backend) as (app, coin, connected, meter):
+        updater = TransactionUpdater(app.conflict_resolver, connected, coin)
+        told: list[int] = []
+        with peak_memory() as memory:
+            cost = meter.measure(lambda: told.append(updater.follow()))
+        return told[0], cost, memory[0]
+
+
+def compare(world: World, number: int) -> Measure:
+    """Reconcile the books with a wallet of so many transactions, as the command does in a process of its own."""
+    with get_context("spawn").Pool(1) as process:
+        balanced, cost, memory = process.apply(reconcile_alone, world.place)
+    if not balanced:
+        raise SystemExit("books and backend differ")
+    return Measure(
+        f"{number:,} wallet transactions",
+        {
+            "seconds": cost.seconds,
+            "own seconds": cost.own_seconds,
+            "SQL statements": float(cost.statements),
+            "MiB more at the peak": memory,
+        },
+        None,
+    )
+
+
+def reconcile_alone(url: str, symbol: str, backend: dict[str, Any]) -> tuple[bool, Cost, float]:
+    """Compare the books of a world with its backend; returns whether they agree, and what it took."""
+    with opened_alone(url, symbol, backend) as (app, coin, connected, meter):
+        found: list[bool] = []
+        with app.open_readonly_session() as session, peak_memory() as memory:
+            cost = meter.measure(lambda: found.append(reconcile(session, coin, connected).balanced))
+        return found[0], cost, memory[0]
+
+
+@contextmanager
+def opened_alone(
+    url: str, symbol: str, backend: dict[str, Any]
+) -> Iterator[tuple[CryptoAssetsApp, Coin, CoinBackend, Meter]]:
+    """Open a world in another process than that which made it."""
     app = configured_app(url, symbol=symbol, backend=backend)
     coin = app.coins.get(symbol)
     if coin.backend is None or app.engine is None:
         raise SystemExit("the world has a database and a backend")
-    updater = TransactionUpdater(app.conflict_resolver, coin.backend, coin)
     coin.backend.check()
-    meter = Meter(app.engine, coin.backend)
-    told: list[int] = []
-    with peak_memory() as memory:
-        cost = meter.measure(lambda: told.append(updater.follow()))
-    app.close()
-    return told[0], cost, memory[0]
+    try:
+        yield app, coin, coin.backend, Meter(app.engine, coin.backend)
+    finally:
+        app.close()
 
 
 @contextmanager

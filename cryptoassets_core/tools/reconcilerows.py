@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import String, func, select, type_coerce
+from sqlalchemy import ColumnElement, String, and_, collate, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.backend.base import Txid
@@ -45,7 +47,7 @@ class BookedBroadcast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BooksView:
+class BooksSums:
     """A coin's books at one moment; amounts in whole coins, over all wallets."""
 
     #: What all accounts have, those for fees included.
@@ -58,21 +60,17 @@ class BooksView:
     below_minimum: Decimal
     #: Imports and adjustments of all time: what came into the books past the network, less what went.
     imported: Decimal
-    #: Deposits that stand, credited or not, by txid and address.
-    deposits: dict[Txid, dict[str, Decimal]] = field(repr=False)
-    #: Broadcasts that are signed, by txid.
-    broadcasts: dict[Txid, BookedBroadcast] = field(repr=False)
 
 
-def read_books(session: Session, coin: Coin) -> BooksView:
-    """Read everything; the session should look at one moment, as a read-only one of the app does."""
+def read_sums(session: Session, coin: Coin) -> BooksSums:
+    """Add everything up; the session should look at one moment, as a read-only one of the app does."""
     books = coin.wallet_model.books()
     decimals = coin.description.decimals
     account, row = books.account, books.transaction
     beside_the_network = select_total(row.c.amount).where(
         row.c.kind.in_([TransactionKind.BALANCE_IMPORT, TransactionKind.ADJUSTMENT])
     )
-    return BooksView(
+    return BooksSums(
         accounts=read_total(session, select_total(account.c.balance), decimals),
         pending=read_total(
             session, select_total(row.c.amount).where(row.c.state == TransactionState.PENDING), decimals
@@ -85,8 +83,6 @@ def read_books(session: Session, coin: Coin) -> BooksView:
         ),
         imported=read_total(session, beside_the_network.where(row.c.receiving_account_id.is_not(None)), decimals)
         - read_total(session, beside_the_network.where(row.c.sending_account_id.is_not(None)), decimals),
-        deposits=_deposits(session, books),
-        broadcasts=_broadcasts(session, books),
     )
 
 
@@ -105,51 +101,63 @@ def own_addresses(session: Session, books: Books, addresses: Iterable[str]) -> s
     return own
 
 
-def _deposits(session: Session, books: Books) -> dict[Txid, dict[str, Decimal]]:
+def booked_deposits(session: Session, books: Books) -> Iterator[tuple[Txid, dict[str, Decimal]]]:
+    """Hand out the deposits that stand, credited or not: each txid once, in their order, with amounts by address."""
     row, network, address = books.transaction, books.network_transaction, books.address
     standing = (
         select(network.c.txid, address.c.address, row.c.amount)
         .join(network, network.c.id == row.c.network_transaction_id)
         .join(address, address.c.id == row.c.address_id)
         .where(row.c.kind == TransactionKind.DEPOSIT, row.c.state != TransactionState.REVERSED)
+        .order_by(_bytewise(session, network.c.txid))
     )
-    deposits: dict[Txid, dict[str, Decimal]] = {}
-    for found in _stream(session, standing):
-        deposits.setdefault(found.txid, {})[found.address] = found.amount
-    return deposits
+    for txid, found in groupby(_stream(session, standing), key=attrgetter("txid")):
+        yield Txid(txid), {each.address: each.amount for each in found}
 
 
-def _broadcasts(session: Session, books: Books) -> dict[Txid, BookedBroadcast]:
+def booked_broadcasts(session: Session, books: Books) -> Iterator[tuple[Txid, BookedBroadcast]]:
+    """Hand out the broadcasts that are signed, in the order of their txids."""
     row, network = books.transaction, books.network_transaction
+    carried = and_(
+        row.c.network_transaction_id == network.c.id,
+        row.c.kind.in_([TransactionKind.WITHDRAWAL, TransactionKind.NETWORK_FEE, TransactionKind.REFUND]),
+    )
     signed = (
-        select(network.c.txid, network.c.state, network.c.fee, network.c.reason)
-        .where(network.c.transaction_type == NetworkTransactionType.BROADCAST, network.c.txid.is_not(None))
-        .order_by(network.c.id)
-    )
-    broadcasts = {
-        found.txid: BookedBroadcast(found.state, found.fee or Decimal(0), found.reason)
-        for found in _stream(session, signed)
-    }
-    carried = (
-        select(network.c.txid, row.c.kind, row.c.state, type_coerce(func.sum(row.c.amount), row.c.amount.type))
-        .join(network, network.c.id == row.c.network_transaction_id)
-        .where(
-            row.c.kind.in_([TransactionKind.WITHDRAWAL, TransactionKind.NETWORK_FEE, TransactionKind.REFUND]),
-            network.c.txid.is_not(None),
+        select(
+            network.c.txid,
+            network.c.state,
+            network.c.fee,
+            network.c.reason,
+            row.c.kind,
+            row.c.state.label("row_state"),
+            type_coerce(func.sum(row.c.amount), row.c.amount.type).label("amount"),
         )
-        .group_by(network.c.txid, row.c.kind, row.c.state)
+        .outerjoin(row, carried)
+        .where(network.c.transaction_type == NetworkTransactionType.BROADCAST, network.c.txid.is_not(None))
+        .group_by(network.c.id, row.c.kind, row.c.state)
+        .order_by(_bytewise(session, network.c.txid))
     )
-    for txid, kind, state, amount in _stream(session, carried):
-        broadcast = broadcasts[txid]
-        if kind == TransactionKind.NETWORK_FEE:
-            broadcast.fee_booked += amount
-        elif kind == TransactionKind.REFUND:
-            broadcast.fee_booked -= amount
-        elif state == TransactionState.PENDING:
-            broadcast.pending += amount
-        else:
-            broadcast.paid += amount
-    return broadcasts
+    for txid, found in groupby(_stream(session, signed), key=attrgetter("txid")):
+        yield Txid(txid), _broadcast(list(found))
+
+
+def _broadcast(found: Sequence[Any]) -> BookedBroadcast:
+    broadcast = BookedBroadcast(found[0].state, found[0].fee or Decimal(0), found[0].reason)
+    for each in found:
+        if each.kind == TransactionKind.NETWORK_FEE:
+            broadcast.fee_booked += each.amount
+        elif each.kind == TransactionKind.REFUND:
+            broadcast.fee_booked -= each.amount
+        elif each.row_state == TransactionState.PENDING:
+            broadcast.pending += each.amount
+        elif each.kind == TransactionKind.WITHDRAWAL:
+            broadcast.paid += each.amount
+    return broadcast
+
+
+def _bytewise(session: Session, txid: ColumnElement[str]) -> ColumnElement[str]:
+    """Order as Python does, and as a listing is sorted, whatever the database's collation is."""
+    return collate(txid, "C") if session.get_bind().dialect.name == "postgresql" else txid
 
 
 def _stream(session: Session, query: Any) -> Any:

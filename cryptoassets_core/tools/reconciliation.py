@@ -59,16 +59,6 @@ class Difference:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Passing:
-    """A network transaction past the accounts."""
-
-    difference: Difference
-    confirmations: int
-    #: It will not go away again: deep enough to be credited if it were a deposit, or paid by the wallet itself.
-    settled: bool
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
     """The comparison of one coin at one moment; amounts in whole coins."""
