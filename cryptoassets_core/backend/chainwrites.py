@@ -25,7 +25,7 @@ from cryptoassets_core.errors import InvalidAmountError
 from cryptoassets_core.event.events import NewEvent, reorganisation
 from cryptoassets_core.event.outbox import record
 from cryptoassets_core.ledger.books import Books
-from cryptoassets_core.ledger.fee import book_fee
+from cryptoassets_core.ledger.fee import correct_fee
 from cryptoassets_core.ledger.rowset import rowset
 from cryptoassets_core.ledger.states import (
     NetworkTransactionState,
@@ -94,7 +94,7 @@ def apply_transactions(
     _update_network_transactions(session, coin, moved.values(), latest)
     changed = moved | {entry.id: entry for entry in on_network if entry.txid in new}
     died = _explain_broadcasts(session, books, changed.values(), latest)
-    _book_late_fees(session, coin, known.values(), latest)
+    _book_fees(session, coin, known.values(), latest)
     looked_at = known.values() if unchanged_too else changed.values()
     deposits = {entry.id: latest[entry.txid] for entry in looked_at if entry.type == NetworkTransactionType.DEPOSIT}
     booked = book_deposits(session, coin, deposits, received, owners)
@@ -323,16 +323,24 @@ def _is_bookable(coin: Coin, txid: Txid, fee: Decimal) -> bool:
     return True
 
 
-def _book_late_fees(
-    session: Session, coin: Coin, known: Iterable[Known], latest: Mapping[Txid, WalletTransaction]
-) -> None:
-    """Book the fees of broadcasts whose backend could not tell them when it sent."""
-    books = coin.wallet_model.books()
-    network = books.network_transaction
+def _book_fees(session: Session, coin: Coin, known: Iterable[Known], latest: Mapping[Txid, WalletTransaction]) -> None:
+    """Book the fees of broadcasts whose backend could not tell them when it sent, or that cost something else.
+
+    That is so where the wallet's owner raised the fee: another transaction makes the same payments then.
+    """
     for each in known:
-        fee = latest[each.txid].fee
-        # What is signed and stored has its fee from the beginning, what is opened has no txid yet.
-        if each.wallet_id is None or each.fee is not None or fee is None or not _is_bookable(coin, each.txid, fee):
+        now = latest[each.txid]
+        # What is opened has no txid yet, and what is signed and stored has its fee, which is booked when it is sent.
+        if each.wallet_id is None or each.state not in _ON_NETWORK or now.is_dead:
             continue
-        session.execute(update(network).where(network.c.id == each.id).values(fee=fee))
-        book_fee(session, books, wallet_id=each.wallet_id, network_transaction_id=each.id, amount=fee)
+        if now.fee is None or now.fee == each.fee or not _is_bookable(coin, each.txid, now.fee):
+            continue
+        if each.fee is not None:
+            logger.warning("%s: %s costs %s, and not %s", coin.name, each.txid, f"{now.fee:f}", f"{each.fee:f}")
+        correct_fee(
+            session,
+            coin.wallet_model.books(),
+            wallet_id=each.wallet_id,
+            network_transaction_id=each.id,
+            amount=now.fee,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import Select, exists, select, update
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import check_amount
@@ -58,16 +58,9 @@ def refund_fee(session: Session, books: Books, *, network_transaction_id: int) -
 
     :returns: the refund; None if no fee is booked, or it is refunded already.
     """
-    transaction, network = books.transaction, books.network_transaction
+    network = books.network_transaction
     session.execute(select(network.c.id).where(network.c.id == network_transaction_id).with_for_update())
-    answer = transaction.alias()
-    fee = session.execute(
-        select(transaction).where(
-            transaction.c.network_transaction_id == network_transaction_id,
-            transaction.c.kind == TransactionKind.NETWORK_FEE,
-            ~exists().where(answer.c.answers_id == transaction.c.id, answer.c.kind == TransactionKind.REFUND),
-        )
-    ).one_or_none()
+    fee = session.execute(_booked_fee(books, network_transaction_id)).one_or_none()
     if fee is None:
         return None
     return post(
@@ -84,8 +77,33 @@ def refund_fee(session: Session, books: Books, *, network_transaction_id: int) -
     )
 
 
+def correct_fee(session: Session, books: Books, *, wallet_id: int, network_transaction_id: int, amount: Decimal) -> Any:
+    """Charge what the network took, in place of what is booked if that is another fee.
+
+    A wallet's own transaction may be replaced by one that pays the same for a higher fee.
+
+    :param amount: whole coins.
+    :returns: the transaction.
+    """
+    network = books.network_transaction
+    refund_fee(session, books, network_transaction_id=network_transaction_id)
+    session.execute(update(network).where(network.c.id == network_transaction_id).values(fee=amount))
+    return book_fee(session, books, wallet_id=wallet_id, network_transaction_id=network_transaction_id, amount=amount)
+
+
+def _booked_fee(books: Books, network_transaction_id: int) -> Select[Any]:
+    """Select the fee that is charged for a broadcast and was not given back."""
+    transaction = books.transaction
+    answer = transaction.alias()
+    return select(transaction).where(
+        transaction.c.network_transaction_id == network_transaction_id,
+        transaction.c.kind == TransactionKind.NETWORK_FEE,
+        ~exists().where(answer.c.answers_id == transaction.c.id, answer.c.kind == TransactionKind.REFUND),
+    )
+
+
 def _check_broadcast(session: Session, books: Books, *, wallet_id: int, network_transaction_id: int) -> None:
-    transaction, network = books.transaction, books.network_transaction
+    network = books.network_transaction
     ours = session.scalar(
         select(network.c.id)
         .where(
@@ -98,13 +116,8 @@ def _check_broadcast(session: Session, books: Books, *, wallet_id: int, network_
     )
     if ours is None:
         raise WrongWalletError(f"network transaction {network_transaction_id} is no broadcast of wallet {wallet_id}")
-    booked = session.scalar(
-        select(transaction.c.id).where(
-            transaction.c.network_transaction_id == network_transaction_id,
-            transaction.c.kind == TransactionKind.NETWORK_FEE,
-        )
-    )
+    booked = session.execute(_booked_fee(books, network_transaction_id)).one_or_none()
     if booked is not None:
         raise LedgerError(
-            f"the fee of network transaction {network_transaction_id} is booked already, by transaction {booked}"
+            f"the fee of network transaction {network_transaction_id} is booked already, by transaction {booked.id}"
         )

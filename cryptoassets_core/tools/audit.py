@@ -202,7 +202,7 @@ def _rules(coin: Coin) -> Iterator[tuple[str, str, Select[Any]]]:
     )
     yield (
         "refund",
-        "it does not refund a withdrawal that was given up, or the fee of a broadcast that died",
+        "it does not refund a withdrawal that was given up, or the fee of a broadcast that died or cost another one",
         rows(
             row.c.kind == kind.REFUND,
             ~answers(
@@ -211,9 +211,16 @@ def _rules(coin: Coin) -> Iterator[tuple[str, str, Select[Any]]]:
                     and_(cause.c.kind == kind.WITHDRAWAL, cause.c.state.in_([state.FAILED, state.CANCELLED])),
                     and_(
                         cause.c.kind == kind.NETWORK_FEE,
-                        exists().where(
-                            network.c.id == cause.c.network_transaction_id,
-                            network.c.state == NetworkTransactionState.DEAD,
+                        or_(
+                            exists().where(
+                                network.c.id == cause.c.network_transaction_id,
+                                network.c.state == NetworkTransactionState.DEAD,
+                            ),
+                            exists().where(
+                                answer.c.network_transaction_id == cause.c.network_transaction_id,
+                                answer.c.kind == kind.NETWORK_FEE,
+                                answer.c.id > cause.c.id,
+                            ),
                         ),
                     ),
                 ),
@@ -262,12 +269,14 @@ def _rules(coin: Coin) -> Iterator[tuple[str, str, Select[Any]]]:
         "it is not the fee of its broadcast, or the broadcast's fee is booked twice",
         rows(
             row.c.kind == kind.NETWORK_FEE,
+            ~answered_by(kind.REFUND),
             or_(
                 ~exists().where(network.c.id == row.c.network_transaction_id, network.c.fee == row.c.amount),
                 exists().where(
                     answer.c.network_transaction_id == row.c.network_transaction_id,
                     answer.c.kind == kind.NETWORK_FEE,
                     answer.c.id < row.c.id,
+                    ~exists().where(cause.c.answers_id == answer.c.id, cause.c.kind == kind.REFUND),
                 ),
             ),
         ),

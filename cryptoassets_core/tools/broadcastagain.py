@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.backend.answers import asking, checked_submitted
+from cryptoassets_core.backend.answers import asking
 from cryptoassets_core.backend.base import TwoStepBackend, Txid
 from cryptoassets_core.backend.chainevents import dead_broadcasts, transaction_updates
 from cryptoassets_core.clock import Clock, utc_now
@@ -29,6 +29,7 @@ from cryptoassets_core.event.outbox import record
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType
 from cryptoassets_core.tools.broadcastdesk import ISOLATION_LEVEL, PAUSE, Desk, final_depth
+from cryptoassets_core.tools.broadcastpublish import publish
 from cryptoassets_core.tools.broadcastrows import is_conflicted, stored_transaction
 from cryptoassets_core.tools.broadcasttwostep import what_comes
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
@@ -48,15 +49,14 @@ def submit_again(
 
     :returns: how many the network knows now.
     """
-    again = _Again(coin, conflict_resolver, clock)
+    again, books = _Again(coin, conflict_resolver, clock), coin.wallet_model.books()
     done = 0
-    for row in again.run(lambda session: overdue(session, coin.wallet_model.books(), now=clock())):
+    for row in again.run(lambda session: overdue(session, books, now=clock())):
         prepared = stored_transaction(row)
         if prepared is None:
             continue
         try:
-            with asking("submit"):
-                txid = checked_submitted(backend.submit(prepared))
+            txid = publish(backend, prepared, broadcast_id=row.id, books=books, run=again.run)
         except BackendUnavailableError:
             break  # the next round asks again, for all of them
         except BroadcastDeadError as error:

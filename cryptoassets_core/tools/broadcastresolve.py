@@ -12,16 +12,17 @@ import logging
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.backend.answers import asking, checked_submitted, is_fee
+from cryptoassets_core.backend.answers import asking, is_fee
 from cryptoassets_core.backend.base import CoinBackend, TwoStepBackend, Txid, WalletTransaction
 from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import BackendError, BroadcastDeadError, LedgerError
-from cryptoassets_core.ledger.states import NetworkTransactionState, NetworkTransactionType
+from cryptoassets_core.ledger.states import NetworkTransactionState
 from cryptoassets_core.names import check_name, is_txid
 from cryptoassets_core.tools.broadcastdesk import Desk, final_depth
 from cryptoassets_core.tools.broadcastlist import BroadcastSummary, get_broadcast
 from cryptoassets_core.tools.broadcastoneshot import LONGEST_CALL
+from cryptoassets_core.tools.broadcastpublish import broadcast_known_as, publish
 from cryptoassets_core.tools.broadcastrows import lock_broadcast, payments_of, stored_transaction
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
@@ -141,8 +142,13 @@ class BroadcastResolver:
         depth: int | None
         if prepared is not None and isinstance(backend, TwoStepBackend):
             try:
-                with asking("submit"):
-                    carried = checked_submitted(backend.submit(prepared))
+                carried = publish(
+                    backend,
+                    prepared,
+                    broadcast_id=broadcast_id,
+                    books=self._coin.wallet_model.books(),
+                    run=self._resolver.run,
+                )
             except BroadcastDeadError as error:
                 depth = error.depth
             else:
@@ -189,14 +195,9 @@ class BroadcastResolver:
             )
 
     def _check_unused(self, session: Session, txid: str) -> None:
-        network = self._coin.wallet_model.books().network_transaction
-        other = session.scalar(
-            select(network.c.id).where(
-                network.c.transaction_type == NetworkTransactionType.BROADCAST, network.c.txid == txid
-            )
-        )
+        other = broadcast_known_as(session, self._coin.wallet_model.books(), txid)
         if other is not None:
-            raise LedgerError(f"{txid} is the txid of {self._coin.name} broadcast {other}")
+            raise LedgerError(f"{txid} is the txid of {self._coin.name} broadcast {other.id}")
 
     def _desk(self, broadcast: BroadcastSummary) -> Desk:
         return Desk(self._coin, broadcast.wallet, self._resolver, self._clock)

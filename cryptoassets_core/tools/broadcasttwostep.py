@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.backend.answers import asking, checked_prepared, checked_submitted
+from cryptoassets_core.backend.answers import asking, checked_prepared
 from cryptoassets_core.backend.base import PreparedTransaction, TwoStepBackend
 from cryptoassets_core.backend.syncstate import take_turn
 from cryptoassets_core.errors import (
@@ -27,6 +27,7 @@ from cryptoassets_core.errors import (
 )
 from cryptoassets_core.ledger.states import NetworkTransactionState
 from cryptoassets_core.tools.broadcastdesk import NOTHING, BroadcastResult, Desk, final_depth
+from cryptoassets_core.tools.broadcastpublish import publish
 from cryptoassets_core.tools.broadcastrows import (
     UnsettledBroadcast,
     move_broadcast,
@@ -72,8 +73,9 @@ class TwoStep:
 
     def _publish(self, broadcast: UnsettledBroadcast, prepared: PreparedTransaction) -> BroadcastResult | None:
         try:
-            with asking("submit"):
-                txid = checked_submitted(self._backend.submit(prepared))
+            txid = publish(
+                self._backend, prepared, broadcast_id=broadcast.id, books=self._desk.books, run=self._desk.run
+            )
         except BroadcastDeadError as error:
             self._is_dead(broadcast, prepared, error)
             # What is queued goes in the next round: should the backend be wrong, not all is taken for dead at once.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from typing import Any
@@ -83,13 +83,14 @@ class Litecoin(Books):
 
 
 @contextmanager
-def alone(url: str, *, blocks: int = 0) -> Iterator[Litecoin]:
+def alone(url: str, *, blocks: int = 0, options: Sequence[str] = ()) -> Iterator[Litecoin]:
     """Lend books on a daemon of their own, which a test may stop and whose chain it may cut short.
 
     :param blocks: rewards that are to be had beside the first coins.
+    :param options: more command-line options of the daemon.
     """
     require("litecoind", "litecoind")
-    with RegtestNode() as running:
+    with RegtestNode(options=options) as running:
         running.mine_coins()
         if blocks:
             running.mine(blocks)

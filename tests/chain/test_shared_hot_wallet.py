@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from chain_world import Observed, World, outside
+from test_forgotten import Carried
 
 from cryptoassets_core.backend.base import Txid
+from cryptoassets_core.tools.broadcastagain import submit_again
 
 
 def two_wallets(world: World) -> None:
@@ -94,6 +97,30 @@ def test_coins_of_what_was_sent_are_not_signed_again_by_a_node_that_forgot_it(wo
     assert world.broadcast(backend=backend).count == 0  # it may not know of the block either
     world.broadcast()
     assert world.paid(outside(1)) == [Decimal("0.6")]
+
+
+def test_payment_that_another_broadcast_makes_too_is_still_to_be_made(world: World) -> None:
+    """A backend knows of no withdrawals: it finds one transaction that pays what the other one should."""
+    world.funded("1", coins=2)
+    other = world.funded("1", world.account("bob", "other shop"))
+    world.withdraw(outside(1), "0.6")
+    world.withdraw(outside(1), "0.6", other)
+    world.broadcast("other shop")
+    (sent,) = world.network_rows("broadcast")
+    confused = Carried(world.backend, sent.txid)
+    world.broadcast(backend=confused)
+    waiting = world.network_rows("broadcast")[-1]
+    assert (waiting.state, f"which is broadcast {sent.id}" in waiting.reason) == ("prepared", True)
+    world.step(2)
+    world.broadcast(backend=confused)
+    assert world.network_rows("broadcast")[-1].state == "dead"
+    world.step(13)
+    world.now += timedelta(hours=1)
+    submit_again(world.coin, world.app.conflict_resolver, confused, clock=lambda: world.now)
+    world.broadcast()
+    assert world.paid(outside(1)) == [Decimal("0.6")] * 2
+    assert [row.state for row in world.network_rows("broadcast")] == ["live", "dead", "live"]
+    world.check()
 
 
 def coin(row: Any) -> tuple[str, int]:

@@ -173,7 +173,7 @@ def test_balance_below_zero_that_nothing_allowed_is_found(shop: Till) -> None:
 
 def test_fee_that_is_booked_twice_is_found(shop: Till) -> None:
     with without_guards(shop):
-        shop.execute("UPDATE btc_transaction SET kind = 'network_fee', network_transaction_id = 3 WHERE id = 8")
+        shop.execute("UPDATE btc_transaction SET kind = 'network_fee' WHERE id = 7")
 
     assert ("fee", 10) in {(found.rule, found.row_id) for found in shop.audit()}
 

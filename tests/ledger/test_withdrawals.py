@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from kit import PaperBackend, Till, address, open_till
+from kit import PaperBackend, Till, address, open_till, seen
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -183,3 +184,25 @@ def test_fee_is_charged_once_to_the_wallet_that_pays(till: Till) -> None:
     assert {name: after[name] for name in ("btc_account", "btc_transaction")} == {
         name: before[name] for name in ("btc_account", "btc_transaction")
     }
+
+
+def test_fee_that_the_chain_tells_takes_the_place_of_another_one(till: Till) -> None:
+    """The wallet's owner can raise the fee of what is sent, and a reorganisation can bring the first one back."""
+    till.withdraw(till.account("a", "1"), "0.1")
+    till.broadcaster(PaperBackend(fee="0.00001")).do_broadcasts()
+    network = till.books.network_transaction
+    with till.engine.connect() as connection:
+        sent = connection.execute(select(network)).one()
+
+    for fee in ("0.00001", "0.00003", "0.00003", "0.00001"):
+        now = seen("any", {}, 1)
+        till.chain_says(replace(now, txid=sent.txid, fee=Decimal(fee)))
+        booked = till.rows(kind=TransactionKind.NETWORK_FEE)
+        refunds = till.rows(kind=TransactionKind.REFUND)
+        assert (booked[-1].amount, booked[-1].sending_balance_after) == (Decimal(fee), -Decimal(fee))
+        assert [row.amount for row in refunds] == [row.amount for row in booked[:-1]]
+        assert till.audit() == []
+    assert len(booked) == 3
+
+    till.chain_says(replace(seen("any", {}, -1), txid=sent.txid, fee=Decimal(1)))
+    assert till.rows(kind=TransactionKind.NETWORK_FEE) == booked

@@ -8,7 +8,7 @@ signed, nothing must stay locked that nobody remembers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -176,10 +176,15 @@ class Preparation:
                 )
 
 
-def output_counts(decoded: Mapping[str, object], *, decimals: int) -> Payments:
-    """Count the outputs of a decoded transaction by script and amount."""
+def output_counts(decoded: Mapping[str, object], *, decimals: int, only: Collection[int] | None = None) -> Payments:
+    """Count the outputs of a decoded transaction by script and amount.
+
+    :param only: their places; None counts all.
+    """
     counts: Payments = Counter()
-    for output in answers.mappings(decoded.get("vout"), "vout"):
+    for place, output in enumerate(answers.mappings(decoded.get("vout"), "vout")):
+        if only is not None and place not in only:
+            continue
         script = answers.mapping(output.get("scriptPubKey"), "vout.scriptPubKey")
         value = answers.amount(output.get("value"), "vout.value", decimals=decimals)
         counts[answers.hexadecimal(script.get("hex"), "vout.scriptPubKey.hex"), value] += 1

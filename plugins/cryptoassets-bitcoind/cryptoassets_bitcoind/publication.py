@@ -3,7 +3,7 @@
 A daemon refuses with the same words what is in the chain and fully spent, what waits for its parents, and what somebody
 double-spent. Nothing may be paid a second time on such words, so death is only declared on proof: the transaction that
 spends one of our inputs is found, is in the chain, and does not make our payments under another id (which anybody on
-the network can bring about while inputs are not segwit).
+the network can bring about while inputs are not segwit, and the wallet's owner by raising the fee).
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class _Seen:
     confirmations: int
     block_hash: str | None
     raw: str
+    #: Its outputs that pay somebody; change is none of them.
+    paying: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,18 @@ class Publication:
             txid = self.rpc.call("sendrawtransaction", prepared.raw, no_limit)
         except BackendRejectedError as error:
             if error.code == faults.ALREADY_IN_CHAIN:
-                return ours
+                return self._txid_of(prepared)
             if error.code not in {faults.VERIFY_ERROR, faults.VERIFY_REJECTED}:
                 raise
             return self._judge(prepared, ours, error)
-        if txid != ours:
+        # It may have been known by the id of another transaction that made the payments, and was taken back.
+        if txid != ours and txid != self._txid_of(prepared):
             raise BackendError(f"the daemon published {txid!r:.80} instead of {ours}; look at both before going on")
-        return ours
+        return answers.txid(txid, "the published txid")
+
+    def _txid_of(self, prepared: PreparedTransaction) -> Txid:
+        decoded = answers.mapping(self.rpc.call("decoderawtransaction", prepared.raw), "decoderawtransaction")
+        return answers.txid(decoded.get("txid"), "the decoded txid")
 
     def _judge(self, prepared: PreparedTransaction, txid: Txid, refusal: BackendRejectedError) -> Txid:
         """Return under which id the refused transaction is in the chain, and raise what is known otherwise."""
@@ -75,7 +82,7 @@ class Publication:
         if ours is not None and ours.confirmations > 0:
             return txid
         if ours is None or ours.confirmations < 0:
-            end = self._find_end(prepared)
+            end = self._find_end(prepared, ours)
             if isinstance(end, _Death):
                 raise BroadcastDeadError(
                     f"transaction {txid} cannot confirm: {end.reason}", depth=end.depth, code=refusal.code
@@ -85,8 +92,11 @@ class Publication:
                 return end
         raise OutcomeUnknownError(f"transaction {txid} is not accepted now and must be submitted again: {refusal}")
 
-    def _find_end(self, prepared: PreparedTransaction) -> Txid | _Death | None:
-        """Find out under which other id it is in the chain, or what keeps it out for good; None if neither is."""
+    def _find_end(self, prepared: PreparedTransaction, ours: _Seen | None) -> Txid | _Death | None:
+        """Find out under which other id it is in the chain, or what keeps it out for good; None if neither is.
+
+        :param ours: what the wallet knows of it.
+        """
         parents = self._look_up([outpoint.txid for outpoint in prepared.inputs])
         for outpoint, parent in zip(prepared.inputs, parents, strict=True):
             if parent is None or parent.confirmations == 0 or not self._is_spent_in_chain(outpoint):
@@ -101,7 +111,7 @@ class Publication:
                     outpoint.txid, outpoint.vout, prepared.txid,
                 )  # fmt: skip
                 continue
-            if self._pays_the_same(spender, prepared):
+            if self._pays_the_same(spender, prepared, ours):
                 return spender
             reason = f"its input {outpoint.txid}:{outpoint.vout} was spent by {spender}"
             return _Death(reason, self._confirmations(spender))
@@ -131,10 +141,15 @@ class Publication:
         (seen,) = self._look_up([txid])
         return 0 if seen is None else max(seen.confirmations, 0)
 
-    def _pays_the_same(self, spender: Txid, prepared: PreparedTransaction) -> bool:
+    def _pays_the_same(self, spender: Txid, prepared: PreparedTransaction, ours: _Seen | None) -> bool:
+        """Tell whether a transaction makes all our payments; of its change it may have taken a higher fee."""
         ((_, other),) = self._decoded([spender])
-        ours = answers.mapping(self.rpc.call("decoderawtransaction", prepared.raw), "decoderawtransaction")
-        return output_counts(other, decimals=self.decimals) == output_counts(ours, decimals=self.decimals)
+        raw = prepared.raw if ours is None else ours.raw
+        decoded = answers.mapping(self.rpc.call("decoderawtransaction", raw), "decoderawtransaction")
+        # What the wallet has not seen could not be replaced by it, and nobody knows which output is change.
+        paying = None if ours is None else ours.paying
+        payments = output_counts(decoded, decimals=self.decimals, only=paying or None)
+        return not payments - output_counts(other, decimals=self.decimals)
 
     def _decoded(self, txids: list[Txid]) -> Iterator[tuple[Txid, dict[str, object]]]:
         for start in range(0, len(txids), BATCH_SIZE):
@@ -158,4 +173,9 @@ def _seen(answer: object) -> _Seen | None:
     facts = answers.mapping(answer, "gettransaction")
     confirmations = answers.integer(facts.get("confirmations"), "gettransaction.confirmations")
     block_hash = answers.block_hash(facts.get("blockhash"), "gettransaction.blockhash") if confirmations > 0 else None
-    return _Seen(confirmations, block_hash, answers.hexadecimal(facts.get("hex"), "gettransaction.hex"))
+    paying = frozenset(
+        answers.integer(row.get("vout"), "gettransaction.details.vout")
+        for row in answers.mappings(facts.get("details"), "gettransaction.details")
+        if row.get("category") == "send"
+    )
+    return _Seen(confirmations, block_hash, answers.hexadecimal(facts.get("hex"), "gettransaction.hex"), paying)
