@@ -28,6 +28,7 @@ from cryptoassets_core import hookspecs, settings
 from cryptoassets_core.app import CryptoAssetsApp
 from cryptoassets_core.backend.transactionupdater import TransactionUpdater
 from cryptoassets_core.cli import errors as cli_errors
+from cryptoassets_core.cli.later import Later
 from cryptoassets_core.cli.main import cryptoassets
 from cryptoassets_core.configure import Configurator
 from cryptoassets_core.errors import WithdrawalRefused
@@ -280,7 +281,8 @@ def test_every_command_shown_exists(page: Path) -> None:
                 for word in shlex.split(line, comments=True)[1:]:
                     if isinstance(group, click.Group) and not word.startswith("-"):
                         assert word in group.commands, line
-                        group = group.commands[word]
+                        found = group.commands[word]
+                        group = found.load() if isinstance(found, Later) else found
             elif line.startswith("scripts/"):
                 assert (ROOT / line.split()[0]).exists(), line
 

@@ -9,12 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from cryptoassets_core.backend.transactionupdater import ScanProgress
-from cryptoassets_core.cli import tasks
+from cryptoassets_core.cli import daemon
 from cryptoassets_core.cli.main import cryptoassets
 
 
 class Scanning:
     """Stands for the service: two coins, and Ctrl-C in the middle of the second one if wanted."""
+
+    app = None
 
     def __init__(self, *, interrupted: bool) -> None:
         self._interrupted = interrupted
@@ -30,8 +32,9 @@ class Scanning:
 @pytest.fixture
 def scanned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
     def run(*options: str, interrupted: bool = False) -> tuple[int, str, str]:
-        monkeypatch.setattr(tasks, "open_service", lambda *arguments: Scanning(interrupted=interrupted))
-        monkeypatch.setattr(tasks, "_coins", lambda service: "btc, ltc")
+        monkeypatch.setattr(daemon.Configurator, "prepare_yaml_file", lambda name: {})
+        monkeypatch.setattr(daemon, "Service", lambda *arguments, **options: Scanning(interrupted=interrupted))
+        monkeypatch.setattr(daemon, "coin_names", lambda app: "btc, ltc")
         result = CliRunner().invoke(cryptoassets, ["scan", *options, "shop.yaml"])
         return result.exit_code, result.stdout, result.stderr
 

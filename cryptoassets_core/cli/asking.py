@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,7 +12,8 @@ import click
 import requests
 
 from cryptoassets_core.app import CryptoAssetsApp
-from cryptoassets_core.cli.opening import open_app
+from cryptoassets_core.cli.errors import one_sentence
+from cryptoassets_core.cli.opening import CONFIG_FILE, open_app
 from cryptoassets_core.cli.output import json_line, print_facts, print_rows
 from cryptoassets_core.errors import ConfigurationError
 from cryptoassets_core.service.status.figures import Figures
@@ -39,8 +41,19 @@ _COLUMNS: Final = (
 )
 
 
-def status(config_file: str, *, as_json: bool) -> int:
-    """Print how the daemon is; returns 0 if all is well, 1 if not or if there is none."""
+@click.command("status", epilog="Example: cryptoassets status shop.yaml --json | jq .coins[0].queued")
+@CONFIG_FILE
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; amounts are text.")
+def status(config_file: str, as_json: bool) -> None:
+    """Ask the running daemon how it is; where there is none, say so and tell what the books know.
+
+    Exit code 0 if all is well, 1 if not or if no daemon answers.
+    """
+    with one_sentence():
+        sys.exit(_status(config_file, as_json=as_json))
+
+
+def _status(config_file: str, *, as_json: bool) -> int:
     app = open_app(config_file)
     told, why_not = _ask(app.status_server)
     if told is None:

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from cryptoassets_core.cli import tasks
+from cryptoassets_core.cli import daemon, initializing
 from cryptoassets_core.cli.errors import one_sentence
 from cryptoassets_core.cli.opening import CONFIG_FILE
 
@@ -18,7 +18,7 @@ _SETTINGS = {"help_option_names": ["-h", "--help"]}
 def initialize_database(config_file: str) -> None:
     """Create the database tables of all coins in the configuration file CONFIG."""
     with one_sentence():
-        tasks.initialize_database(config_file)
+        initializing.initialize_database(config_file)
 
 
 @click.command(context_settings=_SETTINGS)
@@ -26,7 +26,7 @@ def initialize_database(config_file: str) -> None:
 def helper_service(config_file: str) -> None:
     """Run the helper daemon by the configuration file CONFIG until SIGTERM or Ctrl-C."""
     with one_sentence():
-        sys.exit(tasks.run_daemon(config_file))
+        sys.exit(daemon.run_daemon(config_file))
 
 
 @click.command(context_settings=_SETTINGS)
@@ -34,4 +34,4 @@ def helper_service(config_file: str) -> None:
 def scan_received(config_file: str) -> None:
     """Look for missed deposits of all coins in the configuration file CONFIG."""
     with one_sentence():
-        tasks.scan_received(config_file)
+        daemon.scan_received(config_file)

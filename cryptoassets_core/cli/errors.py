@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import click
-from sqlalchemy.exc import DBAPIError
 
-from cryptoassets_core.database import cause
 from cryptoassets_core.errors import CryptoAssetsError
 
 EXIT_FAILURE = 1
@@ -23,8 +21,20 @@ def one_sentence() -> Iterator[None]:
         yield
     except CryptoAssetsError as error:
         _fail(str(error))
-    except DBAPIError as error:
-        _fail(f"the database refused: {cause(error)}")
+    except Exception as error:
+        refused = _refused_by_database(error)
+        if refused is None:
+            raise
+        _fail(refused)
+
+
+def _refused_by_database(error: Exception) -> str | None:
+    # Imported only now: help needs no database library, and takes a third of the time without.
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
+    from cryptoassets_core.database import cause  # noqa: PLC0415
+
+    return f"the database refused: {cause(error)}" if isinstance(error, DBAPIError) else None
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -44,7 +44,7 @@ _SUFFIX: Final = ".txt"
     help="Where to make it; the current directory if none is given.",
 )
 def new_plugin(kind: str, name: str, directory: Path) -> None:
-    """Make a distribution cryptoassets-NAME with a coin, a backend or an event sink to start from.
+    """Make a plugin to start from: a distribution cryptoassets-NAME with a coin, a backend or an event sink.
 
     It works, inherits the conformance suite, and says in its README what to replace.
     """

@@ -12,7 +12,6 @@ from cryptoassets_core.backend.base import CoinBackend
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.configure import Configurator
 from cryptoassets_core.errors import ConfigurationError
-from cryptoassets_core.service.main import Service
 
 CONFIG_FILE = click.argument("config_file", metavar="CONFIG")
 COIN = click.argument("coin_name", metavar="COIN")
@@ -20,23 +19,24 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a l
 YES = click.option("--yes", is_flag=True, help="Do it without asking.")
 
 
-def open_service(config_file: str, *subsystems: Subsystem, tables: bool = True) -> Service:
-    """Return the service that a configuration file describes; its app is ready to work, and nothing runs.
+def open_app(config_file: str, *subsystems: Subsystem, tables: bool = True) -> CryptoAssetsApp:
+    """Return the app that a configuration file describes, ready to work.
 
     :param subsystems: what the command needs; the database if none is named.
     :param tables: see that the database is there and has the tables.
     :raises ConfigurationError: something in the configuration cannot make sense, or the database is not there.
     """
-    config = Configurator.prepare_yaml_file(config_file)
-    service = Service(config, list(subsystems or [Subsystem.database]), logging=False)
+    app = CryptoAssetsApp(list(subsystems or [Subsystem.database]))
+    Configurator(app).load_yaml_file(config_file)
+    app.setup_session()
     if tables:
-        service.app.check_tables()
-    return service
+        app.check_tables()
+    return app
 
 
-def open_app(config_file: str, *subsystems: Subsystem) -> CryptoAssetsApp:
-    """Return the app that a configuration file describes, likewise."""
-    return open_service(config_file, *subsystems).app
+def coin_names(app: CryptoAssetsApp) -> str:
+    """Write which coins an app has, for a sentence."""
+    return ", ".join(name for name, _ in app.coins.all()) or "no coins"
 
 
 def coin_with_backend(app: CryptoAssetsApp, name: str) -> tuple[Coin, CoinBackend]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from cryptoassets_core.app import CryptoAssetsApp, Subsystem
 from cryptoassets_core.backend.base import CoinBackend
-from cryptoassets_core.cli.opening import coin_with_backend, open_service
+from cryptoassets_core.cli.errors import one_sentence
+from cryptoassets_core.cli.opening import COIN, CONFIG_FILE, JSON, coin_with_backend, open_app
 from cryptoassets_core.cli.output import console, json_line
 from cryptoassets_core.coin.registry import Coin
 from cryptoassets_core.errors import ConfigurationError
@@ -39,16 +41,54 @@ class Target:
         return wallet.get_or_create_account_by_name(self.account)
 
 
-def reconcile(config_file: str, *, as_json: bool) -> int:
-    """Compare the books of all coins with their backends; returns 0 if all agrees, 1 if not."""
-    service = open_service(config_file, Subsystem.database, Subsystem.backend)
-    if not service.workers:
+@click.command("reconcile")
+@CONFIG_FILE
+@JSON
+def reconcile(config_file: str, as_json: bool) -> None:
+    """Hold the books against what the backends hold, to the smallest unit.
+
+    Each network transaction on which they do not agree is named. Reads only. Beside a running daemon it may name what
+    the daemon is about to enter: run it again then. Exit code 0 if all agrees, 1 if not.
+    """
+    with one_sentence():
+        sys.exit(_reconcile_all(config_file, as_json=as_json))
+
+
+@click.command("import-wallet")
+@CONFIG_FILE
+@COIN
+@click.option("--wallet", "wallet_name", metavar="NAME", required=True, help="The wallet, made if need be.")
+@click.option("--account", "account_name", metavar="NAME", required=True, help="Its account, made if need be.")
+@click.option("--yes", is_flag=True, help="Import without asking.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; without --yes it only tells what there is.")
+def import_wallet(
+    config_file: str, coin_name: str, wallet_name: str, account_name: str, yes: bool, as_json: bool
+) -> None:
+    """Credit to an account what only the backend knows of: what COIN's holds beyond what the books explain.
+
+    That is what its wallet held before the books began, and what it was topped up with past all accounts. It shows the
+    amount and asks first. Deposits to accounts never count, whether the books have them yet or not.
+    """
+    with one_sentence():
+        _import(
+            config_file,
+            coin_name,
+            Target(wallet_name, account_name),
+            agreed=yes,
+            as_json=as_json,
+        )
+
+
+def _reconcile_all(config_file: str, *, as_json: bool) -> int:
+    app = open_app(config_file, Subsystem.database, Subsystem.backend)
+    names = [name for name, coin in app.coins.all() if coin.backend is not None]
+    if not names:
         raise ConfigurationError("coins: no coin has a backend, so there is nothing to compare the books with")
     balanced = True
-    for name in service.workers:
-        coin, backend = coin_with_backend(service.app, name)
+    for name in names:
+        coin, backend = coin_with_backend(app, name)
         with console(err=True).status(f"Comparing the books of {name} with its backend"):
-            found = _reconcile_at_rest(service.app, coin, backend)
+            found = _reconcile_at_rest(app, coin, backend)
         balanced = balanced and found.balanced
         if as_json:
             click.echo(json_line(_as_json(found)))
@@ -57,13 +97,12 @@ def reconcile(config_file: str, *, as_json: bool) -> int:
     return 0 if balanced else 1
 
 
-def import_wallet(config_file: str, symbol: str, target: Target, *, agreed: bool, as_json: bool) -> None:
-    """Import what the backend of one coin holds beyond the books, after asking."""
+def _import(config_file: str, symbol: str, target: Target, *, agreed: bool, as_json: bool) -> None:
     check_name(target.wallet, "a wallet's name")
     check_name(target.account, "an account's name")
-    service = open_service(config_file, Subsystem.database, Subsystem.backend)
-    coin, backend = coin_with_backend(service.app, symbol)
-    amount = importable(_reconcile_at_rest(service.app, coin, backend))
+    app = open_app(config_file, Subsystem.database, Subsystem.backend)
+    coin, backend = coin_with_backend(app, symbol)
+    amount = importable(_reconcile_at_rest(app, coin, backend))
     imported: int | None = None
     if amount and (agreed or (not as_json and _ask(amount, symbol, target))):
 
@@ -72,7 +111,7 @@ def import_wallet(config_file: str, symbol: str, target: Target, *, agreed: bool
             transaction = import_unaccounted_balance(backend, account.wallet, account, expected=amount)
             return None if transaction is None else transaction.id
 
-        imported = service.app.conflict_resolver.run(work)
+        imported = app.conflict_resolver.run(work)
     if as_json:
         click.echo(json_line({"coin": symbol, **asdict(target), "amount": amount, "transaction": imported}))
     elif not amount:

@@ -24,7 +24,6 @@ from cryptoassets_core.plugins.discovery import (
     one_line,
     register,
 )
-from cryptoassets_core.utils.conflictresolver import ConflictResolver
 from cryptoassets_core.walletnotify.base import WalletNotifyType
 
 logger = logging.getLogger(__name__)
@@ -147,6 +146,9 @@ class Plugins:
             except CryptoAssetsError:
                 raise
             except Exception as error:
+                # Only who withdraws has a database library loaded; to see what is installed takes none.
+                from cryptoassets_core.utils.conflictresolver import ConflictResolver  # noqa: PLC0415
+
                 if ConflictResolver.is_retryable_exception(error):
                     raise
                 logger.exception("%s failed while it decided about a withdrawal", plugin.origin)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptoassets_core import __version__
 from cryptoassets_core.app import CryptoAssetsApp, Subsystem
@@ -27,10 +27,12 @@ from cryptoassets_core.service.coinworker import CoinWorker
 from cryptoassets_core.service.jobs import Jobs
 from cryptoassets_core.service.leadership import Leadership
 from cryptoassets_core.service.status.figures import REFRESH_SECONDS
-from cryptoassets_core.service.status.server import StatusServer
 from cryptoassets_core.tools.receivescan import scan
 from cryptoassets_core.validation import at
 from cryptoassets_core.walletnotify.base import IncomingTransactionRunnable
+
+if TYPE_CHECKING:
+    from cryptoassets_core.service.status.server import StatusServer
 
 logger = logging.getLogger(__name__)
 
@@ -202,6 +204,9 @@ class Service:
         """Serve the status pages, where they are configured."""
         settings = self.app.status_server
         if settings is not None and self.app.is_enabled(Subsystem.status_server):
+            # Only now: who configures no pages needs no web framework, a fifth of the daemon's memory.
+            from cryptoassets_core.service.status.server import StatusServer  # noqa: PLC0415
+
             self.status_server = StatusServer(settings, self)
             with at("status_server"):
                 self.status_server.start()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +18,9 @@ from kit import address, txid
 from sqlalchemy.orm import Session
 from status_stage import HOSTILE, fill_shop, opened_service
 
+from cryptoassets_core.cli.later import Later
 from cryptoassets_core.cli.main import cryptoassets
+from cryptoassets_core.cli.sections import SECTIONS
 from cryptoassets_core.service.main import Service
 from cryptoassets_core.tools.listing import paging
 
@@ -212,3 +216,32 @@ def test_help_has_every_command_in_a_section() -> None:
         assert section in shown
     ours = shown.partition("From plugins:")[0]
     assert [name for name in cryptoassets.commands if f"\n  {name} " not in ours] == []
+
+
+@pytest.mark.parametrize(
+    "command", [command for section in SECTIONS.values() for command in section], ids=lambda command: command.name
+)
+def test_summary_is_what_the_help_of_the_command_begins_with(command: Later) -> None:
+    loaded = command.load()
+    assert loaded.name == command.name
+    assert loaded.help is not None
+    assert loaded.help.startswith(str(command.short_help).rstrip("."))
+
+
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [
+        ("--help", {"sqlalchemy", "flask", "requests", "apscheduler"}),
+        ("accounts --help", {"flask", "requests", "apscheduler"}),
+        ("broadcasts --help", {"flask", "requests", "apscheduler"}),
+        ("run --help", {"flask", "waitress", "prometheus_client", "requests"}),
+    ],
+)
+def test_commands_wait_for_no_library_that_they_do_not_need(words: str, unneeded: set[str]) -> None:
+    """Each of these takes some tenths of a second to import."""
+    show = "import sys\nfrom cryptoassets_core.cli.main import main\ntry:\n main()\nfinally:\n print(*sys.modules)"
+    shown = subprocess.run(
+        [sys.executable, "-c", show, *words.split()], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "Usage:" in shown.stdout
+    assert unneeded & set(shown.stdout.splitlines()[-1].split()) == set()

@@ -1,33 +1,49 @@
-"""What the commands do, whatever they are called."""
+"""The commands that run the helper daemon, and the one of its tasks that people start by hand."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from cryptoassets_core.app import Subsystem
 from cryptoassets_core.backend.transactionupdater import ScanProgress
-from cryptoassets_core.cli.opening import open_service
+from cryptoassets_core.cli.errors import one_sentence
+from cryptoassets_core.cli.opening import CONFIG_FILE, coin_names
 from cryptoassets_core.cli.output import console, json_line
 from cryptoassets_core.configure import Configurator
-from cryptoassets_core.database import shown
 from cryptoassets_core.errors import CryptoAssetsError
 from cryptoassets_core.service.main import DAEMON_SUBSYSTEMS, Service
-from cryptoassets_core.tools.audit import Finding
-from cryptoassets_core.tools.audit import audit as run_audit
 
 
-def initialize_database(config_file: str) -> None:
-    """Create the tables of all configured coins."""
-    service = open_service(config_file, tables=False)
-    service.initialize_db()
-    click.echo(f"The tables of {_coins(service)} are ready in {shown(_engine(service))}.")
+@click.command("run")
+@CONFIG_FILE
+def run(config_file: str) -> None:
+    """Run the helper daemon until SIGTERM or Ctrl-C.
+
+    It follows the chains, credits deposits, broadcasts withdrawals and delivers events. Exit code 0 after a clean stop,
+    1 if it cannot start, 2 if a component died.
+    """
+    with one_sentence():
+        sys.exit(run_daemon(config_file))
+
+
+@click.command("scan")
+@CONFIG_FILE
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a step, a line each; the last has the updates.")
+def scan(config_file: str, as_json: bool) -> None:
+    """Look for deposits that the books lack, in everything the backends know.
+
+    Safe at any time, also beside a running daemon, which catches up by itself when it starts. Ctrl-C interrupts it, and
+    the next scan goes on where it ended.
+    """
+    with one_sentence():
+        scan_received(config_file, as_json=as_json)
 
 
 def run_daemon(config_file: str) -> int:
@@ -43,7 +59,9 @@ def run_daemon(config_file: str) -> int:
 
 def scan_received(config_file: str, *, as_json: bool = False) -> None:
     """Look through everything the backends know for missed deposits; Ctrl-C ends it, and the next one goes on there."""
-    service = open_service(config_file, Subsystem.database, Subsystem.backend)
+    service = Service(
+        Configurator.prepare_yaml_file(config_file), [Subsystem.database, Subsystem.backend], logging=False
+    )
     seen: list[ScanProgress] = []
     try:
         with _progress_shown(as_json=as_json) as show:
@@ -55,7 +73,9 @@ def scan_received(config_file: str, *, as_json: bool = False) -> None:
             updates = service.scan_received(on_progress)
     except KeyboardInterrupt:
         raise CryptoAssetsError(f"interrupted{_where(seen)}; run it again, and it goes on there") from None
-    click.echo(json_line({"updates": updates}) if as_json else f"Rescanned {_coins(service)}: {updates} updates.")
+    click.echo(
+        json_line({"updates": updates}) if as_json else f"Rescanned {coin_names(service.app)}: {updates} updates."
+    )
 
 
 @contextmanager
@@ -84,33 +104,3 @@ def _progress_shown(*, as_json: bool) -> Iterator[Callable[[ScanProgress], None]
 
 def _where(seen: Sequence[ScanProgress]) -> str:
     return f" in {seen[-1].coin} at transaction {seen[-1].done} of {seen[-1].total}" if seen else ""
-
-
-def audit(config_file: str, *, as_json: bool) -> int:
-    """Check every rule of the books; returns 0 if all is well, 1 if not."""
-    service = open_service(config_file)
-    found = 0
-    progress = console(err=True)  # what goes to stdout may be read by a program
-    with service.app.open_readonly_session() as session:
-        for name, coin in service.app.coins.all():
-            with progress.status(f"Auditing the books of {name}"):
-                for finding in run_audit(session, coin):
-                    found += 1
-                    click.echo(_audit_line(finding, as_json=as_json))
-    if not as_json:
-        click.echo(f"{found} findings." if found else f"All is well in the books of {_coins(service)}.")
-    return 1 if found else 0
-
-
-def _audit_line(finding: Finding, *, as_json: bool) -> str:
-    if as_json:
-        return json_line(finding)
-    return f"{finding.table} {finding.row_id}: {finding.rule}: {finding.message}"
-
-
-def _coins(service: Service) -> str:
-    return ", ".join(name for name, _ in service.app.coins.all()) or "no coins"
-
-
-def _engine(service: Service) -> Any:
-    return service.app.engine
