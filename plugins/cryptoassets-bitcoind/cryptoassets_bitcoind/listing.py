@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from cryptoassets_bitcoind import answers
 from cryptoassets_core.backend.base import BlockHash, ReceivedOutput, Txid, WalletTransaction
+from cryptoassets_core.errors import BackendError
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,8 @@ def _received(txid: Txid, rows: list[Row], *, decimals: int) -> tuple[ReceivedOu
             amount=answers.amount(row.get("amount"), "a listed amount", decimals=decimals),
             vout=_vout(row),
         )
-        outputs[output.vout] = output
+        if outputs.setdefault(output.vout, output) != output:
+            raise BackendError(f"the daemon's answer makes no sense: it lists two outputs {output.vout} of {txid}")
     return tuple(outputs[vout] for vout in sorted(outputs))
 
 

@@ -6,13 +6,16 @@ used; only what the rest of the work needs at once is kept. The second time its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import groupby
 
 from cryptoassets_bitcoind import answers, listing
 from cryptoassets_bitcoind.answerfile import AnswerFile
 from cryptoassets_bitcoind.jsonreader import JsonReader
 from cryptoassets_core.backend.base import WalletTransaction
+from cryptoassets_core.errors import BackendError
 
 
 class SpooledListing:
@@ -31,16 +34,36 @@ class SpooledListing:
         self._file = file
         self._decimals = decimals
         self._position = reader.position
-        self.waiting = [each.txid for each in self._read(reader) if listing.waits(each)]
+        self.waiting = [each.txid for each in _each_once(self._read(reader)) if listing.waits(each)]
 
     def __iter__(self) -> Iterator[WalletTransaction]:
         return self._read(JsonReader(self._file, position=self._position))
 
     def _read(self, reader: JsonReader) -> Iterator[WalletTransaction]:
         rows = (answers.mapping(reader.value(), "listsinceblock.transactions") for _ in reader.elements())
-        # Daemons go through their wallet transaction by transaction: its rows follow one another.
+        # Daemons go through their wallet transaction by transaction: its rows follow one another. Their help does not
+        # promise it, all of them do it. Source: Bitcoin Core since 0.8, Dogecoin Core 1.14, Litecoin Core 0.21,
+        # ``listsinceblock`` calls ``ListTransactions`` for each entry of ``mapWallet``.
         for txid, group in groupby((row for row in rows if not listing.is_move(row)), key=listing.txid_of):
             yield listing.from_listing(txid, list(group), decimals=self._decimals)
+
+
+def _each_once(transactions: Iterable[WalletTransaction]) -> Iterator[WalletTransaction]:
+    """Hand on transactions, and see that there are no further rows of one anywhere: an output of it would be lost.
+
+    Which ones there were is kept in a temporary file, as they are as many as the listing is long.
+
+    :raises BackendError: there are.
+    """
+    with closing(sqlite3.connect("")) as db:
+        db.execute("CREATE TABLE listed (txid BLOB PRIMARY KEY) WITHOUT ROWID")
+        for each in transactions:
+            if not db.execute("INSERT OR IGNORE INTO listed VALUES (?)", (bytes.fromhex(each.txid),)).rowcount:
+                raise BackendError(
+                    "the daemon's answer makes no sense: listsinceblock.transactions has rows of"
+                    f" {each.txid} in two places, and nothing of it is used"
+                )
+            yield each
 
 
 def read_replies(file: AnswerFile, *, decimals: int) -> object:

@@ -154,6 +154,20 @@ def test_listing_in_a_file_is_the_same(
     assert [len(each.received) for each in transactions] == [2] * 30 + [0]
 
 
+def test_rows_of_a_transaction_in_two_places_are_refused_as_an_output_would_be_lost(
+    backend_of: Callable[..., BitcoindBackend],
+) -> None:
+    """No daemon answers so; one that does must not cost anybody a deposit."""
+    rows = [row(1), row(2), row(1, vout=1)]
+    with pytest.raises(BackendError, match=f"has rows of {1:064x} in two places"):
+        backend_of(served(rows)).list_since(None, depth=15)
+    with pytest.raises(BackendError, match=f"lists two outputs 0 of {1:064x}"):
+        backend_of(served([row(1), row(1, address="another")])).list_since(None, depth=15)
+    # What left the chain is listed beside, and may be there once more.
+    changes = backend_of(served([row(1), row(1, vout=1), row(2)], [row(1), row(1, vout=1)])).list_since(None, depth=15)
+    assert [len(each.received) for each in changes.transactions] == [2, 1]
+
+
 @pytest.mark.parametrize(
     "spoil",
     [

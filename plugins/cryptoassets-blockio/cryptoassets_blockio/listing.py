@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
 from typing import Final
 
+from cryptoassets_blockio.itemfile import ItemFile
 from cryptoassets_blockio.pages import Item, Pages
 from cryptoassets_blockio.raw import Raw, RawTransactions
 from cryptoassets_core.backend.base import BlockHash, ChainChanges, ReceivedOutput, Txid, WalletTransaction
@@ -59,33 +60,28 @@ class Listing:
     def since(self, checkpoint: BlockHash | None, *, depth: int) -> ChainChanges:
         """List what changed; see :py:meth:`cryptoassets_core.backend.base.CoinBackend.list_since`."""
         head: list[Item] = []
-        recent: list[Item] = []
-        anchor: Item | None = None
+        received = ItemFile()
+        deepest, anchor = _NewestDeep(depth), None
         for page in self._pages.walk("received"):
             if not _has_confirmed(head):
                 head += page
             anchor = next((item for item in page if _is_named(item, checkpoint)), None)
             if anchor is not None and (anchor.confirmations < depth or self._name_checkpoint(anchor) != checkpoint):
                 anchor = checkpoint = None  # the chain has changed below it
+            position = len(page) if anchor is None else page.index(anchor)
+            received.add(page[:position])
+            deepest.look_at(page[:position])
             if anchor is not None:
-                position = page.index(anchor)
-                recent += page[:position]
-                below = [item for item in page[position:] if item.confirmations < depth]
+                received.add(item for item in page[position:] if item.confirmations < depth)
                 break
-            recent += page
-        else:
-            below = []
         sent = self._sent_since(anchor)
         return ChainChanges(
             tip=_name(head),
-            checkpoint=self._next_checkpoint(checkpoint, anchor, recent, depth),
-            transactions=self._merged([*recent, *below], sent),
+            checkpoint=self._next_checkpoint(checkpoint, anchor, deepest.item),
+            transactions=self._merged(received, sent),
         )
 
-    def _next_checkpoint(
-        self, checkpoint: BlockHash | None, anchor: Item | None, recent: Sequence[Item], depth: int
-    ) -> BlockHash:
-        newest = _newest_deep(recent, depth)
+    def _next_checkpoint(self, checkpoint: BlockHash | None, anchor: Item | None, newest: Item | None) -> BlockHash:
         if newest is not None:
             return self._name_checkpoint(newest)
         return BEGINNING if anchor is None or checkpoint is None else checkpoint
@@ -109,32 +105,30 @@ class Listing:
                 found[txid] = _from_raw(raw)
         return found
 
-    def _look_through(self, kind: str, wanted: set[Txid]) -> list[Item]:
-        matching: list[Item] = []
+    def _look_through(self, kind: str, wanted: set[Txid]) -> ItemFile:
+        matching = ItemFile()
         walk = self._pages.walk("received" if kind == "received" else "sent")
         for page in islice(walk, _PAGES_BY_NAME if len(wanted) > 1 else 1):
-            matching += [item for item in page if item.txid in wanted]
+            matching.add(item for item in page if item.txid in wanted)
             if len(matching) == len(wanted):
                 break
         return matching
 
-    def _sent_since(self, anchor: Item | None) -> list[Item]:
-        if anchor is None:
-            return [item for page in self._pages.walk("sent") for item in page]
-        recent: list[Item] = []
+    def _sent_since(self, anchor: Item | None) -> ItemFile:
+        recent = ItemFile()
         for page in self._pages.walk("sent"):
-            recent += [item for item in page if item.confirmations < anchor.confirmations]
-            if page[-1].confirmations >= anchor.confirmations:
+            recent.add(item for item in page if anchor is None or item.confirmations < anchor.confirmations)
+            if anchor is not None and page[-1].confirmations >= anchor.confirmations:
                 break
         return recent
 
-    def _merged(self, received: Sequence[Item], sent: Sequence[Item]) -> list[WalletTransaction]:
-        """Make one transaction of what the two listings say of it, oldest first."""
-        paid = {item.txid: item for item in sent}
-        incoming = {item.txid: item for item in received}
-        merged = [self._transaction(item, paid.get(item.txid)) for item in reversed(received)]
-        merged += [self._transaction(None, item) for item in reversed(sent) if item.txid not in incoming]
-        return merged
+    def _merged(self, received: ItemFile, sent: ItemFile) -> Iterator[WalletTransaction]:
+        """Make one transaction of what the two listings say of it, oldest first; asks for the costs of what is sent."""
+        for item in received.oldest_first():
+            yield self._transaction(item, sent.get(item.txid))
+        for item in sent.oldest_first():
+            if received.get(item.txid) is None:
+                yield self._transaction(None, item)
 
     def _transaction(self, received: Item | None, sent: Item | None) -> WalletTransaction:
         item = received or sent
@@ -174,15 +168,19 @@ def _is_named(item: Item, checkpoint: BlockHash | None) -> bool:
     return checkpoint is not None and item.txid[:_TXID_DIGITS] == checkpoint[:_TXID_DIGITS]
 
 
-def _newest_deep(recent: Sequence[Item], depth: int) -> Item | None:
-    """Return the newest transaction that is deep, as everything older is."""
-    newest = None
-    for item in reversed(recent):
-        if abs(item.confirmations) < depth:
-            break
-        if item.confirmations > 0:
-            newest = item
-    return newest
+class _NewestDeep:
+    """Finds in a listing, newest first, the newest transaction that is deep, as everything older is."""
+
+    def __init__(self, depth: int) -> None:
+        self.item: Item | None = None
+        self._depth = depth
+
+    def look_at(self, items: Iterable[Item]) -> None:
+        for item in items:
+            if abs(item.confirmations) < self._depth:
+                self.item = None
+            elif self.item is None and item.confirmations > 0:
+                self.item = item
 
 
 def _has_confirmed(page: Sequence[Item]) -> bool:

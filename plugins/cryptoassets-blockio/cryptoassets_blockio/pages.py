@@ -13,7 +13,7 @@ from cryptoassets_blockio.client import BlockIoClient
 from cryptoassets_core.backend.base import Txid
 from cryptoassets_core.coin.description import AddressRules
 from cryptoassets_core.coin.validate import canonical_address
-from cryptoassets_core.errors import BackendUnavailableError, BadAddress
+from cryptoassets_core.errors import BackendError, BackendUnavailableError, BadAddress
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +47,12 @@ class Pages:
 
         :raises BackendUnavailableError: the service repeats itself, so that what is older cannot be seen.
         """
-        seen: set[Txid] = set()
+        # Compact, as there may be all the wallet's life of them; the items themselves are nobody's here.
+        seen: set[bytes] = set()
         cursor: Txid | None = None
         while True:
             page = self._page(kind, cursor)
-            fresh = [item for item in page if item.txid not in seen]
+            fresh = [item for item in page if bytes.fromhex(item.txid) not in seen]
             if not fresh:
                 # A page may end with its own cursor. Anything else that was there before is not the end of the list,
                 # and to take it for one would leave deposits out.
@@ -60,14 +61,17 @@ class Pages:
                 raise BackendUnavailableError(
                     f"block.io repeats a page of its {kind} transactions in place of the next one; it is asked again"
                 )
-            seen.update(item.txid for item in fresh)
+            seen.update(bytes.fromhex(item.txid) for item in fresh)
             yield fresh
             cursor = fresh[-1].txid
 
     def _page(self, kind: Kind, cursor: Txid | None) -> list[Item]:
         parameters = {} if cursor is None else {"before_tx": cursor}
         data = self.client.call("get_transactions", type=kind, **parameters)
-        return [self._item(row, kind) for row in answers.mappings(data.get("txs"), "txs")]
+        page = [self._item(row, kind) for row in answers.mappings(data.get("txs"), "txs")]
+        if len({item.txid for item in page}) < len(page):
+            raise BackendError(f"block.io's answer makes no sense: it lists a {kind} transaction twice on one page")
+        return page
 
     def _item(self, row: answers.Row, kind: Kind) -> Item:
         txid = answers.txid(row.get("txid"), "a listed txid")

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import tracemalloc
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import pytest
 
 from cryptoassets_blockio.backend import BlockIoBackend
+from cryptoassets_blockio.listing import Listing
 from cryptoassets_blockio.testing import Account, StandIn, fund
 from cryptoassets_core.backend.base import BlockHash, ReceivedOutput, Txid
+from cryptoassets_core.coin.validate import encode_segwit
 from cryptoassets_core.errors import BackendError, BackendUnavailableError
 
 Make = Callable[..., BlockIoBackend]
 DEPTH = 6
+
+OURS = encode_segwit("tb", 0, bytes(20))
 
 
 def confirmations(backend: BlockIoBackend, checkpoint: BlockHash | None = None) -> dict[Txid, int]:
@@ -41,7 +48,7 @@ def test_checkpoint_spares_what_is_deep_and_known(btc: Account, service: StandIn
         btc.pay([(address, Decimal(1))])
     btc.mine(DEPTH)
     first = backend.list_since(None, depth=DEPTH)
-    assert len(first.transactions) == 250
+    assert len(list(first.transactions)) == 250
     news = [btc.pay([(address, Decimal(1))]) for _ in range(3)]
     before = service.calls["get_transactions"]
     again = backend.list_since(first.checkpoint, depth=DEPTH)
@@ -156,6 +163,56 @@ def test_cursor_that_stalls_is_no_end_of_the_list(btc: Account, service: StandIn
     with pytest.raises(BackendUnavailableError, match="repeats a page"):
         backend.list_since(None, depth=DEPTH)
     assert service.calls["get_transactions"] == 2
+
+
+def items(number: int) -> Iterator[dict[str, Any]]:
+    """Write so many received transactions as the service does, newest first."""
+    for each in range(number):
+        yield {
+            "txid": f"{number - each:064x}",
+            "confirmations": 1 + each,
+            "time": 1_700_000_000 - each,
+            "amounts_received": [{"recipient": OURS, "amount": "0.5"}],
+            "senders": [],
+        }
+
+
+def read_all(backend: BlockIoBackend, number: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Read a listing of so many transactions, and return the bytes that this took at most."""
+    pages = {"received": batched(items(number)), "sent": iter(())}
+    monkeypatch.setattr(backend.client, "call", lambda method, *, type, **_: {"txs": next(pages[type], [])})
+    monkeypatch.setattr(Listing, "_name_checkpoint", lambda self, item: item.txid)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        listed = [int(each.txid, 16) for each in backend.list_since(None, depth=DEPTH).transactions]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert listed == list(range(1, number + 1)), "oldest first"
+    return peak
+
+
+def batched(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    while page := list(islice(rows, 100)):
+        yield page
+
+
+def test_long_listing_is_read_in_parts(btc: Account, make_backend: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held of a transaction is its name."""
+    backend = make_backend(btc)
+    peaks = [read_all(backend, number, monkeypatch) for number in (2000, 2000, 6000)]
+    assert (peaks[2] - peaks[1]) / 4000 < 250
+
+
+def test_transaction_that_is_twice_on_a_page_is_refused_as_one_of_them_would_be_lost(
+    btc: Account, make_backend: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row,) = items(1)
+    backend = make_backend(btc)
+    monkeypatch.setattr(backend.client, "call", lambda *_, **__: {"txs": [row, row]})
+    with pytest.raises(BackendError, match="lists a received transaction twice"):
+        backend.list_since(None, depth=DEPTH)
 
 
 @pytest.mark.parametrize(
