@@ -6,8 +6,10 @@ exactly is refused.
 
 from __future__ import annotations
 
-from decimal import Context, Decimal, Inexact, InvalidOperation
-from typing import Final
+from collections.abc import Callable
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
+from functools import wraps
+from typing import Final, ParamSpec, TypeVar
 
 from cryptoassets_core.errors import InvalidAmountError, InvalidAmountTypeError
 
@@ -23,6 +25,23 @@ _MAX_NUMERIC: Final = 10**38 - 1
 #: For sums of amounts, whatever the application has made of the default context: enough digits for a NUMERIC(38, 0),
 #: and an error instead of a rounded result.
 EXACT: Final = Context(prec=76, traps=[Inexact, InvalidOperation])
+
+#: The same for whole functions, in which plugins may divide.
+_ROOMY: Final = Context(prec=76, traps=[DivisionByZero, InvalidOperation, Overflow])
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def exactly(function: Callable[P, R]) -> Callable[P, R]:
+    """Have a function, and all that it calls, add up exactly, whatever the application counts with in this thread."""
+
+    @wraps(function)
+    def counted(*args: P.args, **kwargs: P.kwargs) -> R:
+        with localcontext(_ROOMY):
+            return function(*args, **kwargs)
+
+    return counted
 
 
 def max_minor_units(decimals: int) -> int:

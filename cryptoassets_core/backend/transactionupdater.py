@@ -20,6 +20,7 @@ from typing import ClassVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from cryptoassets_core.amounts import exactly
 from cryptoassets_core.backend.base import BlockHash, ChainChanges, CoinBackend, Txid, WalletTransaction
 from cryptoassets_core.backend.chainwrites import apply_transactions, followed_deposits
 from cryptoassets_core.backend.sortedlisting import SortedListing
@@ -90,6 +91,7 @@ class TransactionUpdater(HasRetiredNames):
         # What was listed first must be written first, or confirmations would seem to go back.
         self._one_at_a_time = threading.Lock()
 
+    @exactly
     def poll(self) -> int:
         """Follow the chain if there is a new block; without one this is one call to the backend.
 
@@ -102,6 +104,7 @@ class TransactionUpdater(HasRetiredNames):
         self.stats["blocks"] += 1
         return self.follow()
 
+    @exactly
     def follow(self) -> int:
         """Write everything that changed since the checkpoint.
 
@@ -117,6 +120,7 @@ class TransactionUpdater(HasRetiredNames):
                 except _Overtaken:
                     logger.debug("%s: somebody else followed the chain meanwhile; asking again", self.coin.name)
 
+    @exactly
     def rescan(self, on_progress: Callable[[ScanProgress], None] = lambda progress: None) -> int:
         """Look at everything that the backend knows, as if nothing had been seen, and follow the chain afterwards.
 
@@ -176,6 +180,7 @@ class TransactionUpdater(HasRetiredNames):
         )
         return self.conflict_resolver.run(lambda session: session.scalar(wanted)), events
 
+    @exactly
     def handle_wallet_notifies(self, txids: Sequence[Txid]) -> int:
         """Look at network transactions now; those that the backend's wallet does not know are passed over.
 

@@ -19,6 +19,7 @@ from sqlalchemy import insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from cryptoassets_core.amounts import exactly
 from cryptoassets_core.backend.base import OneShotBackend, TwoStepBackend
 from cryptoassets_core.clock import Clock, utc_now
 from cryptoassets_core.coin.registry import Coin
@@ -79,6 +80,7 @@ class Broadcaster:
         broadcast: GenericNetworkTransaction = session.get_one(self._books.models["network_transaction"], broadcast_id)
         return broadcast
 
+    @exactly
     def do_broadcasts(self) -> BroadcastResult:
         """Bundle what is queued and hand it to the network, until nothing is left that can go now."""
         count, fees = 0, Decimal(0)
@@ -145,6 +147,7 @@ class Broadcaster:
 
     # --- Send -----------------------------------------------------------------------------------------------
 
+    @exactly
     def send_broadcasts(self) -> BroadcastResult:
         """Take the broadcast under way one run further; what cannot go now waits and is tried again later.
 

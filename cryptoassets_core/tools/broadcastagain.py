@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from cryptoassets_core.amounts import exactly
 from cryptoassets_core.backend.answers import asking
 from cryptoassets_core.backend.base import TwoStepBackend, Txid
 from cryptoassets_core.backend.chainevents import dead_broadcasts, transaction_updates
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 MOST = 100
 
 
+@exactly
 def submit_again(
     coin: Coin, conflict_resolver: ConflictResolver, backend: TwoStepBackend, *, clock: Clock = utc_now
 ) -> int:

@@ -12,6 +12,7 @@ import logging
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from cryptoassets_core.amounts import exactly
 from cryptoassets_core.backend.answers import asking, is_fee
 from cryptoassets_core.backend.base import CoinBackend, TwoStepBackend, Txid, WalletTransaction
 from cryptoassets_core.clock import Clock, utc_now
@@ -60,6 +61,7 @@ class BroadcastResolver:
         find = self._interrupted if never_sent else self._unsettled
         return self._resolver.run(lambda session: find(session, broadcast_id))
 
+    @exactly
     def was_sent(self, broadcast_id: int, txid: str, *, backend: CoinBackend) -> None:
         """Close a broadcast that was sent; its fee is what the backend says, now or later.
 
@@ -92,6 +94,7 @@ class BroadcastResolver:
         self._resolver.run(work)
         logger.warning("%s broadcast %s %s", self._coin.name, broadcast_id, self._reason(f"was sent as {txid}"))
 
+    @exactly
     def was_never_sent(self, broadcast_id: int) -> None:
         """Release a broadcast that was not sent, and never will be: its withdrawals are queued again.
 
@@ -105,6 +108,7 @@ class BroadcastResolver:
         self._resolver.run(work)
         logger.warning("%s broadcast %s %s", self._coin.name, broadcast_id, self._reason("was never sent"))
 
+    @exactly
     def is_dead(self, broadcast_id: int, *, backend: CoinBackend, refund: bool) -> None:
         """Pay the withdrawals of a broadcast anew, or refund them, because it can never confirm.
 

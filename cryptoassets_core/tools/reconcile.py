@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from cryptoassets_core.amounts import from_minor_units
+from cryptoassets_core.amounts import exactly, from_minor_units
 from cryptoassets_core.backend.base import BlockHash, CoinBackend, Txid, WalletTransaction
 from cryptoassets_core.backend.sortedlisting import SortedListing
 from cryptoassets_core.coin.registry import Coin
@@ -46,6 +46,7 @@ from cryptoassets_core.utils.iterutil import grouper
 _NOTHING: Final = Decimal(0)
 
 
+@exactly
 def reconcile(session: Session, coin: Coin, backend: CoinBackend) -> Reconciliation:
     """Compare one coin's books with its backend; reads only.
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from cryptoassets_core.amounts import exactly
 from cryptoassets_core.backend.base import Txid
 
 #: What a difference may be that no network transaction explains.
@@ -93,17 +94,20 @@ class Reconciliation:
     moved: bool
 
     @property
+    @exactly
     def expected(self) -> Decimal:
         """What the backend must hold."""
         owed = self.accounts + self.queued + self.prepared + self.incoming
         return owed + self.below_minimum - self.immature - self.fees_not_booked
 
     @property
+    @exactly
     def difference(self) -> Decimal:
         """By how much the backend holds more than it must."""
         return self.balance - self.expected
 
     @property
+    @exactly
     def unexplained(self) -> Decimal:
         """What is left of the difference after all that is named; see :py:data:`UNEXPLAINED`."""
         named = sum((each.amount for each in self.differences), Decimal(0))

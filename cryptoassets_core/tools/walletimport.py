@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from cryptoassets_core.amounts import exactly
 from cryptoassets_core.backend.base import CoinBackend
 from cryptoassets_core.backend.syncstate import take_turn
 from cryptoassets_core.errors import BackendUnavailableError, LedgerError
@@ -24,6 +25,7 @@ def create_import_transaction(amount: Decimal, account: GenericAccount) -> Gener
     return account.wallet.import_balance(account, amount, LABEL)
 
 
+@exactly
 def importable(found: Reconciliation) -> Decimal:
     """Return the whole coins that may be imported: what the backend holds beyond what the books of its coin explain.
 

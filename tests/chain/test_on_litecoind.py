@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from cryptoassets_bitcoind.testing import RegtestNode
 from cryptoassets_core.errors import BackendError, OutcomeUnknownError
 from cryptoassets_core.testing.requirements import require
 from cryptoassets_core.tools.broadcastagain import submit_again
+from cryptoassets_core.tools.reconcile import reconcile
 
 pytestmark = [pytest.mark.postgres, pytest.mark.regtest]
 
@@ -60,6 +61,25 @@ def lose_answer(world: Litecoin, method: str) -> Any:
 
 def test_deposit_is_told_and_credited_at_the_third_confirmation(world: Litecoin) -> None:
     see_credited_at_the_third_confirmation(world)
+    assert world.total() == world.balance_of_node()
+    world.check()
+
+
+def test_coins_come_and_go_exactly_though_the_application_counts_coarsely(world: Litecoin) -> None:
+    to = world.outside()
+    with localcontext(Context(prec=2)):
+        alice = world.funded("1.23456789", "2.00000001")
+        for amount in ("0.12345678", "0.10000009"):
+            world.withdraw(to, amount)
+        fees = world.broadcast().fees
+        world.step()
+        with world.app.open_readonly_session() as session:
+            assert reconcile(session, world.coin, world.backend).balanced
+
+    (broadcast,) = world.network_rows("broadcast")
+    carried: Any = world.own("gettransaction", broadcast.txid)
+    assert (world.paid(to), world.balance(alice)) == (Decimal("0.22345687"), Decimal("3.01111103"))
+    assert fees == -carried["fee"]
     assert world.total() == world.balance_of_node()
     world.check()
 
