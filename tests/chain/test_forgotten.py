@@ -103,11 +103,10 @@ def test_trouble_with_one_stops_no_other(world: World) -> None:
     for number in range(3):
         sent(world, number)
     first, *_ = world.network_rows("broadcast")
-    errors: list[Exception] = [OutcomeUnknownError("not now")]
+    errors = [OutcomeUnknownError("not now")]
 
     def fail_once(name: str) -> None:
-        if name == "submit" and errors:
-            raise errors.pop()
+        raising(errors.pop() if name == "submit" and errors else None)
 
     world.now += timedelta(hours=1)
     assert again(world, Observed(world.backend, before=fail_once)) == 2
@@ -351,6 +350,11 @@ def test_backend_that_cannot_tell_how_deep_leaves_it_to_a_person(world: World) -
     world.check()
 
 
+def raising(error: Exception | None) -> None:
+    if error is not None:
+        raise error
+
+
 class Carried:
     """Finds what is submitted under another txid."""
 
@@ -373,13 +377,18 @@ def test_payment_that_is_carried_under_another_txid_goes_on_under_that_one(world
     withdrawal = world.rows("withdrawal")[0].id
     if state == "dead":
         world.net.double_spend(world.network_rows("deposit")[0].txid)
-        world.updater.follow()
-    assert world.network_rows("broadcast")[0].state == state
+        world.step(20)
+        world.now += timedelta(hours=1)
+        refuse: Any = {"submit": OutcomeUnknownError("not now")}
+        again(world, Observed(world.backend, before=lambda name: raising(refuse.get(name))))
+    before = world.network_rows("broadcast")[0]
+    assert (before.state, before.tracked, before.attempts > 0) == (state, state == "live", state == "dead")
     twin = Txid("ab" * 32)
     world.now += timedelta(hours=1)
     assert again(world, Carried(world.backend, twin)) == 1
     (now,) = world.network_rows("broadcast")
     assert (now.id, now.state, now.txid, now.tracked) == (broadcast.id, "live", twin, True)
+    assert (now.confirmations, now.attempts, now.reason) == (0, 0, None)
     assert world.events("txupdate")[-1]["txid"] == twin
     assert world.row(withdrawal).state == "broadcasted"
     mined = WalletTransaction(txid=twin, confirmations=3, block_hash=BlockHash("cd" * 32), fee=FEE, sent=Decimal(1))

@@ -246,6 +246,22 @@ def test_two_broadcasters_at_once_send_once(world: World) -> None:
     assert world.paid(outside(1)) == [1]
 
 
+def test_trouble_of_one_daemon_does_not_interrupt_what_another_one_is_sending(world: World) -> None:
+    world.funded("5")
+    world.withdraw(outside(1), "1")
+    broadcaster, wallet = world.broadcaster(), world.rows("withdrawal")[0].wallet_id
+    broadcaster.collect_for_broadcast()
+    seen = world.run(lambda session: load_unsettled(session, world.tables, wallet))
+    assert seen is not None
+
+    def late_word_of_the_other() -> None:
+        broadcaster._desk.postpone(seen, BackendUnavailableError("busy"))
+        (opened,) = world.network_rows("broadcast")
+        assert (opened.state, opened.reason, opened.next_attempt_at) == ("opened", None, None)
+
+    assert world.broadcast(backend=OneShotSimnet(world, before=late_word_of_the_other)).count == 1
+
+
 def test_fee_that_is_not_known_at_once_is_booked_when_it_is(world: World) -> None:
     world.funded("5")
     world.withdraw(outside(1), "1")

@@ -155,3 +155,17 @@ def test_broadcast_that_leaves_the_chain_is_told_and_not_paid_again(world: World
     assert world.confirmations_told(withdrawal)[-1] == (3, True)
     assert world.paid(outside(1)) == [1]
     world.check()
+
+
+def test_deposit_that_was_final_is_followed_again_once_it_left_its_block(world: World) -> None:
+    """Nobody lists a deposit that is double-spent: what is not followed is not missed."""
+    txid = world.net.pay(world.address(), Decimal(1))
+    world.step(16)
+    assert (world.network_rows("deposit")[0].tracked, world.balance()) == (False, 1)
+    world.net.reorg(16)
+    world.updater.follow()
+    assert (world.network_rows("deposit")[0].confirmations < 16, world.balance()) == (True, 1)
+    world.net.double_spend(txid)
+    world.step()
+    assert world.balance() == 0
+    world.check()

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from chain_world import Observed, World, outside
-from test_forgotten import Carried
+from test_forgotten import Carried, evict
 
 from cryptoassets_core.backend.base import Txid
+from cryptoassets_core.errors import BackendUnavailableError
 from cryptoassets_core.tools.broadcastagain import submit_again
 
 
@@ -97,6 +98,38 @@ def test_coins_of_what_was_sent_are_not_signed_again_by_a_node_that_forgot_it(wo
     assert world.broadcast(backend=backend).count == 0  # it may not know of the block either
     world.broadcast()
     assert world.paid(outside(1)) == [Decimal("0.6")]
+
+
+def test_other_coins_are_chosen_next_where_the_node_has_forgotten_what_was_sent(world: World) -> None:
+    world.funded("1", coins=2)
+    world.withdraw(outside(1), "0.6")
+    world.broadcast()
+    (first,) = world.network_rows("broadcast")
+    evict(world, first.txid)
+    with world.net.file.write() as db:
+        db.execute("DELETE FROM lock")  # set back to a copy of before
+    world.withdraw(outside(2), "0.6")
+    assert world.broadcast().count == 0
+    assert f"coins that broadcasts [{first.id}] spend" in world.network_rows("broadcast")[-1].reason
+    assert world.broadcast().count == 1
+    assert submit_again(world.coin, world.app.conflict_resolver, world.backend, clock=lambda: world.now) == 1
+    assert (world.paid(outside(1)), world.paid(outside(2))) == ([Decimal("0.6")], [Decimal("0.6")])
+    world.check()
+
+
+def test_trouble_of_one_daemon_is_not_noted_on_what_another_one_has_sent_meanwhile(world: World) -> None:
+    world.funded("1")
+    world.withdraw(outside(1), "0.6")
+
+    def other_is_quicker(name: str, answer: Any) -> Any:
+        if name == "hold":
+            world.broadcaster().do_broadcasts()
+            raise BackendUnavailableError("down")
+        return answer
+
+    assert world.broadcast(backend=Observed(world.backend, after=other_is_quicker)).count == 0
+    (sent,) = world.network_rows("broadcast")
+    assert (sent.state, sent.attempts, sent.next_attempt_at, sent.reason) == ("live", 0, None, None)
 
 
 def test_payment_that_another_broadcast_makes_too_is_still_to_be_made(world: World) -> None:

@@ -353,3 +353,19 @@ def sign(node: RegtestNode, raw: str) -> str:
 def spend(node: RegtestNode, coin: dict[str, object], address: str) -> str:
     """Let the miner spend one coin, giving most of it away as fee."""
     return sign(node, str(node.rpc("createrawtransaction", [coin], {address: Decimal("0.5")})))
+
+
+def test_deposit_that_is_mined_while_the_mempool_is_looked_at_is_not_forgotten(
+    node: RegtestNode, wallet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wallet.fund("1", confirmations=0)
+    node.sync()
+    (waiting,) = wallet.backend.list_since(None, depth=15).transactions
+
+    def gone_into_a_block(_rpc: object, txids: list[Txid]) -> list[Txid]:
+        node.mine()
+        return txids
+
+    monkeypatch.setattr("cryptoassets_bitcoind.mempool.missing", gone_into_a_block)
+    (now,) = wallet.backend.list_since(None, depth=15).transactions
+    assert (now.txid, now.confirmations, now.forgotten, now.is_dead) == (waiting.txid, 1, False, False)

@@ -14,6 +14,7 @@ from cryptoassets_bitcoind.testing import RegtestNode
 from cryptoassets_core.coin.validate import encode_segwit
 from cryptoassets_core.errors import (
     BackendError,
+    BackendRejectedError,
     BackendUnavailableError,
     InsufficientHotWalletFunds,
     RecipientRejectedError,
@@ -190,20 +191,96 @@ def test_long_chain_of_unconfirmed_change_ends_in_waiting(wallet: Any, outside: 
 
 
 class Lying(RpcClient):
-    """Talks to the real daemon, and pays one recipient more than was asked."""
+    """Talks to the real daemon, and alters the calls of one method, or their answers."""
+
+    method = ""
+
+    def alter_call(self, params: Any) -> Any:
+        return params
+
+    def alter_answer(self, answer: Any) -> Any:
+        return answer
 
     def call(self, method: str, *params: object) -> object:
-        if method == "createrawtransaction" and isinstance(params[1], dict):
-            params = (params[0], {address: amount + Decimal("0.1") for address, amount in params[1].items()})
-        return super().call(method, *params)
+        if method != self.method:
+            return super().call(method, *params)
+        return self.alter_answer(super().call(method, *self.alter_call(params)))
 
 
-def test_transaction_that_pays_something_else_is_never_handed_out(wallet: Any, outside: Callable[[], str]) -> None:
+def lie(wallet: Any, method: str, **alterations: Callable[[Any], Any]) -> None:
+    lying = wallet.backend.rpc = Lying(wallet.backend.rpc.endpoint, timeout=15)
+    lying.method = method
+    for name, alteration in alterations.items():
+        setattr(lying, name, alteration)
+
+
+OTHERS: dict[str, Callable[[dict[str, Decimal]], dict[str, Decimal]]] = {
+    "more": lambda asked: {address: amount + Decimal("0.1") for address, amount in asked.items()},
+    "one less": lambda asked: dict(list(asked.items())[1:]),
+    "one more": lambda asked: asked | {"mjQqM4uFxa88XHR9BzeoiBSR55Zmf7xBEx": Decimal("0.1")},
+}
+
+
+@pytest.mark.parametrize("paid", OTHERS.values(), ids=OTHERS)
+def test_transaction_that_pays_something_else_is_never_handed_out(
+    wallet: Any, outside: Callable[[], str], paid: Callable[[Any], Any]
+) -> None:
     wallet.fund("1")
-    wallet.backend.rpc = Lying(wallet.backend.rpc.endpoint, timeout=15)
+    lie(wallet, "createrawtransaction", alter_call=lambda params: (params[0], paid(params[1])))
     with pytest.raises(BackendError, match="does not pay exactly what was asked"):
-        wallet.backend.prepare({outside(): Decimal("0.5")})
+        wallet.backend.prepare({outside(): Decimal("0.2"), outside(): Decimal("0.3")})
     assert wallet.locked() == set()
+
+
+def test_signature_over_other_coins_is_not_handed_out(wallet: Any, outside: Callable[[], str]) -> None:
+    wallet.fund("1", "1")
+    asked = {outside(): Decimal("0.5")}
+    other = wallet.backend.prepare(asked)
+    wallet.backend.hold(other)
+    lie(wallet, "signrawtransactionwithwallet", alter_answer=lambda _: {"hex": other.raw, "complete": True})
+    with pytest.raises(BackendError, match="signed another transaction than the one it funded"):
+        wallet.backend.prepare(asked)
+
+
+@pytest.mark.parametrize(
+    ("method", "untrue", "kind", "words"),
+    [
+        ("signrawtransactionwithwallet", {"complete": False}, BackendRejectedError, "lacks keys"),
+        ("fundrawtransaction", {"fee": Decimal("-0.1")}, BackendUnavailableError, "fee would be -0.1"),
+    ],
+    ids=["half signed", "negative fee"],
+)
+def test_answer_that_cannot_be_is_not_relied_on(
+    wallet: Any,
+    outside: Callable[[], str],
+    method: str,
+    untrue: dict[str, object],
+    kind: type[BackendError],
+    words: str,
+) -> None:
+    wallet.fund("1")
+    lie(wallet, method, alter_answer=lambda answer: answer | untrue)
+    with pytest.raises(kind, match=words):
+        wallet.backend.prepare({outside(): Decimal("0.5")})
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (-6, "the wallet is empty", InsufficientHotWalletFunds),
+        (-4, "Fee estimation failed. Fallbackfee is disabled.", BackendUnavailableError),
+    ],
+)
+def test_reasons_to_wait_are_no_fault_of_the_recipients(
+    wallet: Any, outside: Callable[[], str], code: int, text: str, kind: type[BackendError]
+) -> None:
+    def refuse(_: object) -> None:
+        raise BackendRejectedError(text, code=code)
+
+    wallet.fund("1")
+    lie(wallet, "fundrawtransaction", alter_answer=refuse)
+    with pytest.raises(kind):
+        wallet.backend.prepare({outside(): Decimal("0.5")})
 
 
 def test_lost_answer_while_preparing_leaves_nothing_locked(wallet: Any, outside: Callable[[], str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
@@ -91,6 +92,41 @@ def test_listing_means_the_same(daemon: Daemon, backend: BitcoindBackend) -> Non
         assert now.received == tuple(
             ReceivedOutput(address, Decimal(amount), vout) for address, amount, vout in expected["received"]
         )
+
+
+def test_daemon_that_is_behind_lists_nothing(daemon: Daemon, backend: BitcoindBackend) -> None:
+    """Also where nobody asked for its tip before: what it lists is only as good as its chain."""
+    daemon.answers["getblockchaininfo"] |= {"initialblockdownload": True}
+    with pytest.raises(BackendUnavailableError, match="still downloading"):
+        backend.list_since(None, depth=15)
+
+
+def test_newest_block_on_a_main_network_is_six_hours_old_at_most(daemon: Daemon, backend: BitcoindBackend) -> None:
+    now = int(time.time())
+    daemon.answers["getblockchaininfo"] |= {"mediantime": now - 5 * 3600, "time": now - 5 * 3600}
+    backend.get_tip()
+    daemon.answers["getblockchaininfo"] |= {"mediantime": now - 7 * 3600, "time": now - 7 * 3600}
+    with pytest.raises(BackendUnavailableError, match="hours old; nothing is credited"):
+        backend.get_tip()
+
+
+def test_option_that_a_daemon_is_too_old_for_is_named(
+    daemon: Daemon, serve: Callable[..., Any], connect: Callable[..., BitcoindBackend]
+) -> None:
+    backend = connect(serve(daemon, keep_alive=True).url, network="main", confirmation_target=6)
+    if daemon.expected["is_modern"]:
+        backend.check()
+    else:
+        with pytest.raises(BackendRejectedError, match="too old for the option confirmation_target"):
+            backend.check()
+
+
+def test_look_up_that_is_refused_does_not_say_that_a_transaction_is_unknown(
+    daemon: Daemon, backend: BitcoindBackend
+) -> None:
+    daemon.answers["gettransaction"] = (-18, "Requested wallet does not exist or is not loaded")
+    with pytest.raises(BackendRejectedError, match="loadwallet"):
+        backend.get_transactions([Txid("1".rjust(64, "0"))])
 
 
 def test_transaction_in_conflict_pays_nothing_whatever_its_net_amount(daemon: Daemon, backend: BitcoindBackend) -> None:
