@@ -229,7 +229,7 @@ class BitcoindBackend(TwoStepBackend):
         for row in answers.mappings(changes.get("transactions"), "listsinceblock.transactions"):
             age = answers.integer(row.get("confirmations", 0), "listed confirmations")
             counted = 0 < age < confirmations or (age == 0 and row.get("trusted") is True)
-            if counted and row.get("category") in listing.RECEIVING - {"immature"}:
+            if counted and row.get("category") != "immature" and listing.pays_wallet(row):
                 young += answers.amount(row.get("amount"), "a listed amount", decimals=self.coin.decimals)
         return young
 

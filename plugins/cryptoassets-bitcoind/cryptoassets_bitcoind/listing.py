@@ -3,6 +3,10 @@
 A daemon writes one row for each output that pays the wallet (``receive``, or ``generate``, ``immature`` and ``orphan``
 for block rewards) and one for each output that the wallet paid (``send``). Change has no row. Rows of one transaction
 share its txid; every ``send`` row repeats the whole fee.
+
+Litecoin Core lists its extension blocks (MWEB) too, where outputs have no number. Coins that leave them
+for an ordinary address have two transactions: the one that orders it, a ``receive`` row without an output, and the one
+of the block that pays it, which is ``immature`` for six blocks and then ``hogex``. Only the second one is a coin.
 """
 
 from __future__ import annotations
@@ -20,7 +24,9 @@ logger = logging.getLogger(__name__)
 Row = Mapping[str, object]
 
 _COINBASE = frozenset({"generate", "immature", "orphan"})
-RECEIVING = frozenset({"receive", "generate", "immature"})
+_RECEIVING = frozenset({"receive", "generate", "immature", "hogex"})
+#: Instead of an output's number: the row is of an extension block.
+_EXTENSION = frozenset({"mweb_out", "pegout"})
 
 
 def group_by_txid(rows: Iterable[Row]) -> dict[Txid, list[Row]]:
@@ -40,6 +46,13 @@ def is_move(row: Row) -> bool:
 def txid_of(row: Row) -> Txid:
     """Return which transaction a row is of."""
     return answers.txid(row.get("txid"), "a listed txid")
+
+
+def pays_wallet(row: Row) -> bool:
+    """Tell whether a row is of an output that pays the wallet in a block that is mined, or may be."""
+    # Read strictly: what a row does not say would be a deposit that nobody misses.
+    category = answers.text(row.get("category"), "a listed category")
+    return category in _RECEIVING and _EXTENSION.isdisjoint(row)
 
 
 def from_listing(txid: Txid, rows: list[Row], *, decimals: int) -> WalletTransaction:
@@ -92,8 +105,7 @@ def _block_hash(facts: Row) -> BlockHash:
 def _received(txid: Txid, rows: list[Row], *, decimals: int) -> tuple[ReceivedOutput, ...]:
     outputs: dict[int, ReceivedOutput] = {}
     for row in rows:
-        # Read strictly: what a row does not say would be a deposit that nobody misses.
-        if answers.text(row.get("category"), "a listed category") not in RECEIVING:
+        if not pays_wallet(row):
             continue
         if "address" not in row:
             logger.warning("transaction %s pays the wallet in a way that has no address; it is not credited", txid)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from cryptoassets_bitcoind import answers, faults
 from cryptoassets_bitcoind.capabilities import Capabilities
@@ -24,6 +25,11 @@ from cryptoassets_core.errors import (
     InsufficientHotWalletFunds,
     OutcomeUnknownError,
 )
+
+#: In the reasons for which ``fundrawtransaction`` finds no coins now. Of coins that hang on too many unconfirmed ones,
+#: older daemons say "mempool chain", Core 25 and later "unconfirmed UTXOs" or, as the mempool does, ancestors,
+#: descendants and unconfirmed parents.
+_NO_COINS_NOW: Final = ("insufficient funds", "mempool chain", "unconfirmed", "ancestor", "descendant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +103,18 @@ class Preparation:
             raise self._funding_error(error, recipients) from None
         raw = answers.hexadecimal(answer.get("hex"), "fundrawtransaction.hex")
         fee = answers.amount(answer.get("fee"), "fundrawtransaction.fee", decimals=self.decimals)
-        return _Funded(raw, fee, _inputs(self._decode(raw)))
+        inputs = _inputs(self._decode(raw))
+        if not inputs:
+            # Litecoin's wallet may choose what is in its extension blocks; such a transaction has no inputs that show.
+            raise BackendUnavailableError(
+                f"the wallet at {self.rpc.endpoint} would pay with coins in extension blocks (MWEB), which cannot be "
+                "done; move them to an ordinary address of the wallet"
+            )
+        return _Funded(raw, fee, inputs)
 
     def _funding_error(self, error: BackendRejectedError, recipients: Mapping[str, Decimal]) -> BackendError:
         text = str(error).lower()
-        if error.code == faults.INSUFFICIENT_FUNDS or "insufficient funds" in text:
+        if error.code == faults.INSUFFICIENT_FUNDS or any(words in text for words in _NO_COINS_NOW):
             total = sum(recipients.values(), Decimal(0))
             return InsufficientHotWalletFunds(
                 f"the wallet at {self.rpc.endpoint} cannot pay {total:f} and the fee now; top it up, or wait until "

@@ -176,6 +176,7 @@ def _seen(answer: object) -> _Seen | None:
     paying = frozenset(
         answers.integer(row.get("vout"), "gettransaction.details.vout")
         for row in answers.mappings(facts.get("details"), "gettransaction.details")
-        if row.get("category") == "send"
+        # What Litecoin's wallet paid into an extension block is no output.
+        if row.get("category") == "send" and "vout" in row
     )
     return _Seen(confirmations, block_hash, answers.hexadecimal(facts.get("hex"), "gettransaction.hex"), paying)
