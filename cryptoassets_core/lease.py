@@ -97,8 +97,8 @@ def take(session: Session, seen: Lease, holder: Holder, *, now: datetime) -> boo
         update(lease_table)
         .where(
             lease_table.c.name == seen.name,
+            # Who was quicker, or has renewed it since, has counted it up.
             lease_table.c.beat == seen.beat,
-            lease_table.c.holder.is_(None) if seen.holder is None else lease_table.c.holder == seen.holder.id,
         )
         .values(
             holder=holder.id,

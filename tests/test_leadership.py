@@ -7,21 +7,25 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from commands import ask, daemon, eventually, simnet_config, write
 from kit import Till, open_till, processes
+from sqlalchemy.orm import Session
 
 from cryptoassets_core import lease
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.service import leadership as leadership_module
 from cryptoassets_core.service.leadership import BEAT_SECONDS, LAPSED_SECONDS, LEADING_SECONDS, Leadership
 from cryptoassets_core.utils.processes import is_gone, own_process
+
+R = TypeVar("R")
 
 
 class Stopwatch:
@@ -85,20 +89,36 @@ def test_leader_that_reaches_the_database_no_more_stops_before_another_takes_ove
     assert second.leads("btc")
 
 
-def test_slow_renewal_counts_from_its_beginning(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("call", ["take", "beat"])
+def test_slow_call_counts_from_its_beginning(till: Till, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     watch = Stopwatch()
     leadership = make(till, watch)
-    leadership.take_turns()
-    renew = leadership_module.lease.beat
+    if call == "beat":
+        leadership.take_turns()
+    quick = getattr(leadership_module.lease, call)
 
-    def slow(*arguments: Any) -> set[str]:
-        names = renew(*arguments)
+    def slow(*arguments: Any, **options: Any) -> Any:
+        answer = quick(*arguments, **options)
         watch.seconds += LEADING_SECONDS + 1
-        return names
+        return answer
 
-    monkeypatch.setattr(leadership_module.lease, "beat", slow)
+    monkeypatch.setattr(leadership_module.lease, call, slow)
     leadership.take_turns()
     assert not leadership.leads("btc")
+
+
+def test_lead_that_another_one_took_ends_with_the_next_look(till: Till) -> None:
+    first = make(till, Stopwatch())
+    first.take_turns()
+    other = lease.Holder("another", "elsewhere", None)
+
+    def take(session: Session) -> bool:
+        (seen,) = lease.look(session, ["btc"])
+        return lease.take(session, seen, other, now=utc_now())
+
+    assert till.run(take)
+    first.take_turns()
+    assert not first.leads("btc")
 
 
 def test_one_that_has_just_come_waits_a_whole_lease(till: Till) -> None:
@@ -140,6 +160,29 @@ def test_lease_that_is_given_back_is_taken_at_once(till: Till) -> None:
     assert not first.leads("btc")
     second.take_turns()
     assert second.leads("btc")
+
+
+def test_what_another_one_holds_is_not_given_back(till: Till) -> None:
+    watch = Stopwatch()
+    first, second, third = make(till, watch, "btc"), make(till, watch, "ltc"), make(till, watch, "btc", "ltc")
+    first.take_turns()
+    second.take_turns()
+    first.stop()
+    third.take_turns()
+    assert (third.leads("btc"), third.leads("ltc"), second.leads("ltc")) == (True, False, True)
+
+
+def test_of_two_that_see_the_same_free_lease_one_takes_it(till: Till) -> None:
+    holders = [lease.Holder(name, "here", None) for name in ("a", "b", "c")]
+
+    def run(work: Callable[[Session], R]) -> R:
+        return till.app.conflict_resolver.run(work, isolation_level=lease.ISOLATION_LEVEL)
+
+    run(lambda session: lease.offer(session, "btc"))
+    for first, second in (holders[:2], holders[1:]):
+        (seen,) = run(lambda session: lease.look(session, ["btc"]))  # free at first, and later lapsed
+        taken = [run(partial(lease.take, seen=seen, holder=holder, now=utc_now())) for holder in (first, second)]
+        assert taken == [True, False]
 
 
 def test_who_begins_to_lead_is_told_also_after_an_outage(till: Till) -> None:
