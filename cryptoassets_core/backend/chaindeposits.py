@@ -24,7 +24,8 @@ from cryptoassets_core.event.events import (
     deposits_below_minimum,
 )
 from cryptoassets_core.ledger.books import Books
-from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
+from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits
+from cryptoassets_core.ledger.reversal import reverse_deposits
 from cryptoassets_core.ledger.rowset import one_of
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 

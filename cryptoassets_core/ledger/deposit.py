@@ -1,7 +1,7 @@
-"""Deposits: recorded when first seen, credited when deep enough, reversed when the network takes them back.
+"""Deposits: recorded when first seen, and credited when deep enough; see reversal for what the network takes back.
 
-All functions take many deposits and run a fixed number of statements, except reversals, which are rare. Work is driven
-by lists of ids, never by flags alone: a query planner with stale statistics turns those into scans.
+All functions take many deposits and run a fixed number of statements. Work is driven by lists of ids, never by flags
+alone: a query planner with stale statistics turns those into scans.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from cryptoassets_core.amounts import EXACT
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.ledger.books import Books
-from cryptoassets_core.ledger.posting import Leg, credit_what_fits, debit, most, no_room, post
+from cryptoassets_core.ledger.posting import Leg, credit_what_fits, most, no_room
 from cryptoassets_core.ledger.rowset import amount_type, minor, one_of, rowset
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.ledger.upsert import insert_missing
@@ -104,7 +104,7 @@ def credit_deposits(session: Session, books: Books, transaction_ids: Sequence[in
     posted = [(row, leg) for row, leg in zip(fitting, legs, strict=True) if leg is not None]
     if posted:
         _mark_credited(session, books, [(row.id, leg) for row, leg in posted])
-        _add_to_addresses(session, books, [(row.address_id, row.amount) for row, _ in posted])
+        add_to_addresses(session, books, [(row.address_id, row.amount) for row, _ in posted])
     return Credited(frozenset(row.id for row, _ in posted), refused)
 
 
@@ -142,62 +142,8 @@ def _mark_credited(session: Session, books: Books, legs: Sequence[tuple[int, Leg
     )
 
 
-def reverse_deposits(session: Session, books: Books, transaction_ids: Sequence[int]) -> list[Any]:
-    """Take deposits back; what was credited is taken from the account, below zero if it must be.
-
-    :returns: the reversal of each deposit that had been credited.
-    """
-    return [
-        reversal
-        for transaction_id in sorted(transaction_ids)
-        if (reversal := _reverse(session, books, transaction_id)) is not None
-    ]
-
-
-def _reverse(session: Session, books: Books, transaction_id: int) -> Any | None:
-    transaction = books.transaction
-    deposit = session.execute(
-        update(transaction)
-        .where(
-            transaction.c.id == transaction_id,
-            transaction.c.kind == TransactionKind.DEPOSIT,
-            transaction.c.state != TransactionState.REVERSED,
-        )
-        .values(state=TransactionState.REVERSED)
-        .returning(
-            transaction.c.wallet_id,
-            transaction.c.receiving_account_id,
-            transaction.c.address_id,
-            transaction.c.network_transaction_id,
-            transaction.c.amount,
-            transaction.c.credited_at,
-        )
-    ).one_or_none()
-    if deposit is None or deposit.credited_at is None:
-        return None
-    _add_to_addresses(session, books, [(deposit.address_id, EXACT.minus(deposit.amount))])
-    return post(
-        session,
-        books,
-        wallet_id=deposit.wallet_id,
-        kind=TransactionKind.REVERSAL,
-        state=TransactionState.REVERSAL,
-        amount=deposit.amount,
-        address_id=deposit.address_id,
-        network_transaction_id=deposit.network_transaction_id,
-        answers_id=transaction_id,
-        credited_at=utc_now(),
-        sending=debit(
-            session,
-            books,
-            account_id=deposit.receiving_account_id,
-            amount=deposit.amount,
-            allow_overdraft=True,
-        ),
-    )
-
-
-def _add_to_addresses(session: Session, books: Books, received: Sequence[tuple[int, Decimal]]) -> None:
+def add_to_addresses(session: Session, books: Books, received: Sequence[tuple[int, Decimal]]) -> None:
+    """Count what addresses have received, in whole coins; negative where it is taken back."""
     totals: dict[int, Decimal] = {}
     for address_id, amount in received:
         totals[address_id] = EXACT.add(totals.get(address_id, Decimal(0)), amount)

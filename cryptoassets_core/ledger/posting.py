@@ -147,21 +147,11 @@ def credit_what_fits(session: Session, books: Books, credits: Sequence[tuple[int
         nothing.
     :raises UnknownRowError: an account does not exist; nothing was written.
     """
-    account = books.account
-    wanted = rowset(session, "wanted", {"id": BigInteger}, [(id_,) for id_ in sorted({id_ for id_, _ in credits})])
-    # In id order, and before anything is written: what an account cannot hold must not be noticed half-way.
-    rows = session.execute(
-        select(account.c.id, account.c.balance, account.c.entries)
-        .join(wanted, account.c.id == wanted.c.id)
-        .order_by(account.c.id)
-        .with_for_update(key_share=True, of=account)
-    ).all()
-    before = {row.id: (row.balance, row.entries) for row in rows}
+    # Before anything is written: what an account cannot hold must not be noticed half-way.
+    before = _lock_balances(session, books, {id_ for id_, _ in credits})
     after, limit = dict(before), most(books)
     legs: list[Leg | None] = []
     for account_id, amount in credits:
-        if account_id not in after:
-            raise UnknownRowError(f"there is no {books.coin.symbol} account {account_id}")
         balance, entries = after[account_id]
         balance_after = EXACT.add(balance, amount)
         if balance_after > limit:
@@ -169,20 +159,67 @@ def credit_what_fits(session: Session, books: Books, credits: Sequence[tuple[int
         else:
             after[account_id] = (balance_after, entries + 1)
             legs.append(Leg(account_id, entries + 1, balance_after))
-    changes = [
-        (id_, minor(books, EXACT.subtract(balance, before[id_][0])), entries - before[id_][1])
-        for id_, (balance, entries) in after.items()
-        if entries > before[id_][1]
-    ]
-    if changes:
-        _add(session, books, changes)
-    for leg in legs:
-        if leg is not None:
-            bring_up_to_date(session, books, leg.account_id, balance=leg.balance_after, entries=leg.entry)
+    _move(session, books, before, after, overdraft=False)
     return legs
 
 
-def _add(session: Session, books: Books, changes: Sequence[tuple[int, int, int]]) -> None:
+def debit_what_must_be(session: Session, books: Books, debits: Sequence[tuple[int, Decimal]]) -> list[Leg]:
+    """Take coins from accounts, below zero if it must be, several times from one if need be; in two statements.
+
+    :param debits: account id and whole coins of each entry.
+    :returns: the legs, in the order given.
+    :raises UnknownRowError: an account does not exist; nothing was written.
+    """
+    before = _lock_balances(session, books, {id_ for id_, _ in debits})
+    after = dict(before)
+    legs = []
+    for account_id, amount in debits:
+        balance, entries = after[account_id]
+        leg = Leg(account_id, entries + 1, EXACT.subtract(balance, amount))
+        after[account_id] = (leg.balance_after, leg.entry)
+        legs.append(leg)
+    _move(session, books, before, after, overdraft=True)
+    return legs
+
+
+#: What accounts have, in whole coins, and how many entries, by id.
+_Balances = Mapping[int, tuple[Decimal, int]]
+
+
+def _lock_balances(session: Session, books: Books, account_ids: Iterable[int]) -> _Balances:
+    """Lock accounts in id order until the transaction ends."""
+    account, wanted_ids = books.account, sorted(account_ids)
+    wanted = rowset(session, "wanted", {"id": BigInteger}, [(id_,) for id_ in wanted_ids])
+    rows = session.execute(
+        select(account.c.id, account.c.balance, account.c.entries)
+        .join(wanted, account.c.id == wanted.c.id)
+        .order_by(account.c.id)
+        .with_for_update(key_share=True, of=account)
+    ).all()
+    locked = {row.id: (row.balance, row.entries) for row in rows}
+    for account_id in wanted_ids:
+        if account_id not in locked:
+            raise UnknownRowError(f"there is no {books.coin.symbol} account {account_id}")
+    return locked
+
+
+def _move(session: Session, books: Books, before: _Balances, after: _Balances, *, overdraft: bool) -> None:
+    """Write what was made of accounts that are locked, and tell loaded objects.
+
+    :param overdraft: they may be below zero by this.
+    """
+    moved = {id_: (balance, entries) for id_, (balance, entries) in after.items() if entries > before[id_][1]}
+    changes = [
+        (id_, minor(books, EXACT.subtract(balance, before[id_][0])), entries - before[id_][1])
+        for id_, (balance, entries) in moved.items()
+    ]
+    if changes:
+        _add(session, books, changes, overdraft=overdraft)
+    for id_, (balance, entries) in moved.items():
+        bring_up_to_date(session, books, id_, balance=balance, entries=entries)
+
+
+def _add(session: Session, books: Books, changes: Sequence[tuple[int, int, int]], *, overdraft: bool) -> None:
     """Add minor units and a number of entries to accounts that are locked."""
     account = books.account
     given = rowset(session, "given", {"account_id": BigInteger, "total": amount_type(books), "n": Integer}, changes)
@@ -193,7 +230,7 @@ def _add(session: Session, books: Books, changes: Sequence[tuple[int, int, int]]
         .values(
             balance=balance,
             entries=account.c.entries + given.c.n,
-            overdrawn=and_(account.c.overdrawn, balance < 0),
+            overdrawn=balance < 0 if overdraft else and_(account.c.overdrawn, balance < 0),
             updated_at=utc_now(),
         )
     )

@@ -68,3 +68,19 @@ def test_thousand_vanished_deposits_are_looked_up_together(sqlite_world: World) 
     updater.poll()
     assert calls == {"get_tip": 1, "list_since": 1, "get_transactions": 1}
     assert len([row for row in world.rows() if row.state == "reversed"]) == 1
+
+
+def test_number_of_statements_does_not_grow_with_the_deposits_that_are_taken_back(world: World) -> None:
+    counts = []
+    for number in (2, 30):
+        paid = [world.net.pay(world.address(world.account(f"owner {each % 7}")), Decimal(1)) for each in range(number)]
+        world.step(3)
+        for txid in paid:
+            world.net.double_spend(txid)
+        with world.counting_statements() as statements:
+            world.updater.follow()
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+    assert len(world.events("deposit_reversed")) == 32
+    assert world.total() == 0
+    world.check()

@@ -94,15 +94,22 @@ def twice(raw: str, outputs: int) -> str:
     return f"{head}ffffffff" + "fd" + (2 * outputs).to_bytes(2, "little").hex() + 2 * body + lock_time
 
 
+def payout(world: Litecoin, number: int, accounts: list[int]) -> tuple[str, str]:
+    """Sign a transaction that pays so many own addresses twice each, and a rival over its coin."""
+    coins: Any = world.node.rpc("listunspent", 1, 9999999, [], True, {"minimumAmount": 10}, wallet="")
+    coin = max(coins, key=lambda each: each["confirmations"])  # mature in a shorter chain, too
+    spent = [{key: coin[key] for key in ("txid", "vout")}]
+    outputs = dict.fromkeys(own_addresses(world, number, accounts), Decimal("0.001"))
+    raw = str(world.node.rpc("createrawtransaction", spent, outputs))
+    signed: Any = world.node.rpc("signrawtransactionwithwallet", twice(raw, number), wallet="")
+    return str(signed["hex"]), world.spend(coin, {world.outside(): coin["amount"] - 1})
+
+
 @pytest.mark.parametrize("number", [300, pytest.param(1500, marks=pytest.mark.stress)])
 def test_f19_transaction_with_thousands_of_outputs_is_credited_in_few_statements(world: Litecoin, number: int) -> None:
     node, accounts = world.node, [world.account(name) for name in ("alice", "bob", "carol")]
-    addresses = own_addresses(world, number, accounts)
-    coins: Any = node.rpc("listunspent", 1, 9999999, [], True, {"minimumAmount": 10}, wallet="")
-    spent = [{key: coins[0][key] for key in ("txid", "vout")}]
-    raw = str(node.rpc("createrawtransaction", spent, dict.fromkeys(addresses, Decimal("0.001"))))
-    signed: Any = node.rpc("signrawtransactionwithwallet", twice(raw, number), wallet="")
-    node.rpc("sendrawtransaction", signed["hex"], 0)
+    many, _ = payout(world, number, accounts)
+    node.rpc("sendrawtransaction", many, 0)
     node.sync()
     counts = []
     for _ in range(4):
@@ -116,6 +123,36 @@ def test_f19_transaction_with_thousands_of_outputs_is_credited_in_few_statements
     assert [world.balance(account) for account in accounts] == [number // 3 * Decimal("0.002")] * 3
     assert world.total() == world.balance_of_node()
     world.check()
+
+
+@pytest.mark.parametrize("number", [300, pytest.param(1500, marks=pytest.mark.stress)])
+def test_f19_thousands_of_outputs_die_and_come_back_in_few_statements(world: Litecoin, number: int) -> None:
+    """Twenty blocks with the payout are replaced by others with a double spend, and these by others with the payout."""
+    node, accounts = world.node, [world.account(name) for name in ("alice", "bob", "carol")]
+    node.mine(30)
+    many, rival = payout(world, number, accounts)
+    full = [number // 3 * Decimal("0.002")] * 3
+
+    def replace_blocks(blocks: int, first: str) -> list[Decimal]:
+        """Replace blocks by one more, and return the balances that follow from it."""
+        world.take_back(blocks)
+        world.mine_exactly(first)
+        node.mine(blocks)
+        node.sync()
+        with world.counting_statements() as statements:
+            world.updater.poll()
+        assert len(statements) < 60
+        world.check()
+        assert world.total() == world.balance_of_node()
+        return [world.balance(account) for account in accounts]
+
+    assert replace_blocks(20, many) == full
+    assert replace_blocks(21, rival) == [Decimal(0)] * 3
+    assert len(world.events("deposit_reversed")) == number
+    assert len(world.events("reorganisation")) == 1
+    assert replace_blocks(22, many) == full
+    assert {row.state for row in world.rows("deposit")} == {"reversed", "incoming"}
+    assert len(world.rows("deposit")) == 2 * number
 
 
 def test_f21_daemon_that_is_still_downloading_credits_nothing(world: Litecoin, monkeypatch: pytest.MonkeyPatch) -> None:

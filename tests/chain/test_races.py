@@ -13,7 +13,8 @@ from sqlalchemy import event
 
 from cryptoassets_core.backend.syncstate import take_turn
 from cryptoassets_core.errors import LedgerError
-from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits, reverse_deposits
+from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits
+from cryptoassets_core.ledger.reversal import reverse_deposits
 from cryptoassets_core.tools.teller import Teller
 
 #: Long enough for what is not kept waiting to be done; what is kept waiting is not measured by it.

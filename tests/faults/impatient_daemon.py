@@ -22,7 +22,6 @@ from cryptoassets_bitcoind import rpc
 from cryptoassets_core import tools
 from cryptoassets_core.cli.classic import helper_service
 from cryptoassets_core.service.main import Service
-from cryptoassets_core.tools import broadcastagain
 from cryptoassets_core.tools.broadcast import Broadcaster
 from cryptoassets_core.utils.conflictresolver import ConflictResolver
 
@@ -38,9 +37,11 @@ def be_impatient() -> None:
     parts = [info.name for info in pkgutil.iter_modules(tools.__path__) if info.name.startswith("broadcast")]
     modules = [importlib.import_module(f"{tools.__name__}.{part}") for part in parts]
     waiting = [module for module in modules if hasattr(module, "FIRST_RETRY_SECONDS")]
-    if not (waiting and hasattr(rpc, "SLOW_SECONDS") and hasattr(broadcastagain, "PAUSE")):
+    pausing = [module for module in modules if hasattr(module, "PAUSE")]
+    if not (waiting and hasattr(rpc, "SLOW_SECONDS") and pausing):
         raise AttributeError("the names of the waiting times have changed; see what makes the daemon wait now")
-    setattr(broadcastagain, "PAUSE", timedelta(seconds=LONGEST_RETRY_SECONDS))  # noqa: B010
+    for module in pausing:
+        setattr(module, "PAUSE", timedelta(seconds=LONGEST_RETRY_SECONDS))  # noqa: B010
     setattr(rpc, "SLOW_SECONDS", SLOW_SECONDS)  # noqa: B010 - it is a constant for everybody else
     for module in waiting:
         setattr(module, "FIRST_RETRY_SECONDS", FIRST_RETRY_SECONDS)  # noqa: B010

@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from kit import PaperBackend, Till, address, paused, seen, txid
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import MAX_MINOR_UNITS
 from cryptoassets_core.backend.chainrefusals import refused_deposits
+from cryptoassets_core.backend.chainwrites import apply_transactions
 from cryptoassets_core.errors import InvalidAmountError, LedgerError, UnknownRowError
 from cryptoassets_core.event.outbox import event_table
-from cryptoassets_core.ledger.deposit import credit_deposits, reverse_deposits
+from cryptoassets_core.ledger.deposit import credit_deposits
+from cryptoassets_core.ledger.reversal import reverse_deposits
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
 from cryptoassets_core.models import GenericWallet
 
@@ -109,6 +112,37 @@ def test_deposit_is_reversed_once_however_often_that_is_asked_for(till: Till) ->
         assert reversals == expected
 
     assert (till.balance(a), till.audit()) == (0, [])
+
+
+def test_many_are_taken_back_at_once_each_by_a_row_of_its_own(till: Till) -> None:
+    """Two of one transaction, several of one account, one that was not credited, one that spent what it got."""
+    a, b, c = till.accounts("0", "0", "5")
+    to_a, to_b = till.receiving_address(a, "of a"), till.receiving_address(b, "of b")
+    till.chain_says(
+        seen("one", {to_a: "1", to_b: "2"}, 3), seen("two", {to_a: "4"}, 3), seen("unconfirmed", {to_a: "8"}, 0)
+    )
+    till.do("shop", lambda wallet: wallet.send_internal(a, c, Decimal(3), None))
+    dead = [seen(name, {}, -1) for name in ("two", "unconfirmed", "one")]
+
+    def take_back(session: Session) -> tuple[Decimal, int, bool]:
+        account = session.get_one(till.coin.account_model, a)
+        apply_transactions(session, till.coin, dead)
+        return account.balance, account.entries, account.overdrawn
+
+    before = till.run(lambda session: session.get_one(till.coin.account_model, a).entries)
+    assert till.run(take_back) == (-3, before + 2, True), "what is loaded is up to date"
+    reversals = [row for row in till.rows() if row.kind == TransactionKind.REVERSAL]
+    assert [(row.sending_account_id, row.amount, row.sending_balance_after) for row in reversals] == [
+        (a, 4, -2),
+        (a, 1, -3),
+        (b, 2, 0),
+    ]
+    assert len({row.answers_id for row in reversals}) == 3
+    assert [row.state for row in till.rows() if row.kind == TransactionKind.DEPOSIT] == ["reversed"] * 4
+    with till.engine.connect() as connection:
+        received = connection.execute(select(till.books.address.c.address, till.books.address.c.balance)).all()
+    assert {balance for address_, balance in received if address_ in (to_a, to_b)} == {0}
+    assert till.audit() == []
 
 
 def test_deposit_is_credited_once_however_often_that_is_asked_for(till: Till) -> None:
