@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from chain_world import Wire, WiredResolver, World, outside
 from sqlalchemy import event
+from test_shared_hot_wallet import two_wallets
 
 from cryptoassets_core.backend.syncstate import take_turn
 from cryptoassets_core.errors import LedgerError
@@ -84,6 +85,28 @@ def test_cancellation_waits_while_a_signature_is_stored_and_then_comes_too_late(
     cancelling[0].join()
     assert outcome == [["too late"]]
     assert (world.paid(outside(1)), world.balance(alice)) == ([1], 4)
+    other.close()
+
+
+@pytest.mark.postgres
+def test_two_wallets_that_store_what_they_signed_at_once_spend_no_coin_both(postgres_world: World) -> None:
+    world = postgres_world
+    two_wallets(world)
+    other = world.reopened()
+    rivals: list[tuple[threading.Thread, list[object]]] = []
+
+    def meanwhile(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE btc_network_transaction SET txid") and not rivals:
+            rivals.append(start(lambda: other.broadcast("other shop").count))
+
+    event.listen(world.app.engine, "before_cursor_execute", meanwhile)
+    assert world.broadcast().count == 1
+    event.remove(world.app.engine, "before_cursor_execute", meanwhile)
+    ((thread, results),) = rivals
+    thread.join()
+    assert results == [0]
+    sent, waiting = world.network_rows("broadcast")
+    assert (sent.state, waiting.state, waiting.inputs) == ("live", "collected", None)
     other.close()
 
 

@@ -89,6 +89,21 @@ def test_real_node_that_starts_after_the_daemon(tmp_path: Path) -> None:
         assert SECRET not in running.log
 
 
+@pytest.mark.regtest
+def test_f21_daemon_refuses_to_start_on_a_real_node_of_another_network(tmp_path: Path) -> None:
+    require("litecoind", "litecoind")
+    with RegtestNode(password=SECRET) as node:
+        config = simnet_config(tmp_path)
+        config["coins"] = {"ltc": {"network": "main", "backend": {"name": "bitcoind", "url": node.url()}}}
+        assert ask("cryptoassets init-db", write(tmp_path, config)).returncode == 0
+        with daemon(config, tmp_path) as running:
+            assert running.end(None) == 1
+    assert "Error: coins.ltc.backend: the daemon at 127.0.0.1:" in running.log
+    assert "is on the network 'regtest', but ltc is configured for 'main'" in running.log
+    assert "Traceback" not in running.log
+    assert SECRET not in running.log
+
+
 def test_job_that_raises_unexpectedly_goes_on_and_shows(config: dict[str, Any], simnet: Simnet, tmp_path: Path) -> None:
     code = """
 from cryptoassets_simnet.backend import SimnetBackend
