@@ -63,7 +63,7 @@ class WalletTransaction:
     fee: Decimal | None = None
     #: Whole coins the wallet paid by it, to itself too; change and fee not. 0 if somebody else paid or in conflict.
     sent: Decimal = Decimal(0)
-    #: A block reward, which may only be spent when mature.
+    #: A block reward, which may only be spent when mature; or something else like that, as long as it is immature.
     coinbase: bool = False
     #: Without confirmations, from somebody else, and the network does not wait for it any more: it was replaced, or
     #: dropped. It may come back. A backend that cannot know leaves it False.

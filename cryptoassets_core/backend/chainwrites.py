@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Integer, String, select, true, type_coerce, update
+from sqlalchemy import BigInteger, Boolean, Integer, String, select, true, type_coerce, update
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import EXACT, check_amount
@@ -237,13 +237,15 @@ def _update_network_transactions(
             latest[known.txid].confirmations,
             latest[known.txid].block_hash,
             (NetworkTransactionState.DEAD if latest[known.txid].is_dead else NetworkTransactionState.LIVE).value,
+            # What leaves Litecoin's extension blocks counts as a block reward while it is immature, and not after.
+            latest[known.txid].coinbase,
         )
         for known in changed
     ]
     if not rows:
         return
     network = coin.wallet_model.books().network_transaction
-    columns = {"id": BigInteger, "confirmations": Integer, "block_hash": String, "state": String}
+    columns = {"id": BigInteger, "confirmations": Integer, "block_hash": String, "state": String, "coinbase": Boolean}
     now = rowset(session, "seen", columns, rows)
     session.execute(
         update(network)
@@ -252,6 +254,7 @@ def _update_network_transactions(
             confirmations=now.c.confirmations,
             block_hash=now.c.block_hash,
             state=now.c.state,
+            coinbase=now.c.coinbase,
             tracked=true(),
         )
     )

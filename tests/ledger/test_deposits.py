@@ -400,6 +400,20 @@ def test_block_reward_waits_for_maturity(till: Till) -> None:
     assert till.balance(a) == 50
 
 
+def test_what_matures_early_is_credited_and_shown_like_any_deposit_then(till: Till) -> None:
+    """What leaves Litecoin's extension blocks can be spent after six blocks, and is told as immature before."""
+    a = till.account("a")
+    to = till.receiving_address(a)
+    network = till.coin.network_transaction_model
+
+    till.chain_says(seen("left an extension block", {to: "5"}, 6, coinbase=True))
+    assert till.balance(a) == 0
+    till.chain_says(seen("left an extension block", {to: "5"}, 7))
+
+    assert till.balance(a) == 5
+    assert till.run(lambda session: session.scalars(select(network)).one().can_be_confirmed())
+
+
 def test_deposit_of_a_wallet_books_like_the_daemon(till: Till) -> None:
     a = till.account("a")
     to = till.receiving_address(a)
