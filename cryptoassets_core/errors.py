@@ -7,6 +7,12 @@ needs are attributes. No message ever carries a secret.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
+
+from cryptoassets_core.visible import visible
+
+#: Characters that are kept of what a backend says.
+_LONGEST_MESSAGE: Final = 2000
 
 
 class CryptoAssetsError(Exception):
@@ -166,7 +172,14 @@ class CannotResolveDatabaseConflict(CryptoAssetsError):
 
 
 class BackendError(CryptoAssetsError):
-    """The backend did not do what it was asked."""
+    """The backend did not do what it was asked.
+
+    Its message may quote whoever answered in the backend's place. It is stored and shown, so what no database takes and
+    what would steer a screen is written as an escape.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(visible(message, limit=_LONGEST_MESSAGE))
 
 
 class BackendUnavailableError(BackendError):

@@ -94,6 +94,7 @@ class BadNode:
                 "lastblock": CHECKPOINT,
             },
             "gettransaction": {"amount": 0.5, **place, "details": [output]},
+            "getbalances": {"mine": {"trusted": 0.5, "untrusted_pending": 0}},
             "getwalletinfo": {"walletname": ""},
             "help": "\n".join(
                 f"{name} ..."

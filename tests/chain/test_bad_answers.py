@@ -10,6 +10,7 @@ import pytest
 from chain_world import Observed, World, outside
 
 from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, Txid, WalletTransaction
+from cryptoassets_core.errors import BackendRejectedError, BackendUnavailableError, BroadcastDeadError
 from cryptoassets_core.service.coinworker import CoinWorker
 
 GOOD = PreparedTransaction(
@@ -99,4 +100,29 @@ def test_nonsense_about_deposits_credits_nothing_and_shows_on_the_status(
     assert world.rows() == []
     world.updater.follow()
     assert world.balance() == 1
+    world.check()
+
+
+@pytest.mark.parametrize("state", ["collected", "prepared", "dead"])
+def test_words_that_no_database_takes_are_stored_as_escapes(world: World, state: str) -> None:
+    """What refuses a withdrawal may quote anybody; the withdrawal waits all the same, and whoever asks can read why."""
+    words = "no \0 and \ud800\nand \x1b[31mred"
+    errors = {
+        "collected": BackendRejectedError(words),
+        "prepared": BackendUnavailableError(words),
+        "dead": BroadcastDeadError(words, depth=1),
+    }
+
+    def refuse(name: str) -> None:
+        if name == ("prepare" if state == "collected" else "submit"):
+            raise errors[state]
+
+    world.funded("5")
+    world.withdraw(outside(1), "1")
+    world.broadcast(backend=Observed(world.backend, before=refuse))
+    (waiting,) = world.network_rows("broadcast")
+    assert (waiting.state, waiting.reason.isprintable()) == (state, True)
+    assert waiting.reason.startswith(r"no \x00 and \ud800\nand \x1b[31mred")
+    if state != "dead":
+        assert world.broadcast().count == 1
     world.check()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from bad_node import SECRET, TXID, Answer, BadNode, Refused
 from chain_world import Books, make_app
-from commands import daemon, eventually
+from commands import ask, daemon, eventually, write
 from sqlalchemy import insert
 
 from cryptoassets_core.backend.base import Txid
@@ -166,6 +166,8 @@ NO_SENSE = "makes no sense"
         {"confirmations": None},
         {"confirmations": True},
         {"confirmations": ...},
+        {"confirmations": 2**31},
+        {"confirmations": -(10**30)},
         {"blockhash": ...},
         {"blockhash": 7},
         {"blockhash": "nonsense"},
@@ -183,6 +185,10 @@ NO_SENSE = "makes no sense"
         {"category": 7},
         {"address": 7},
         {"address": None},
+        {"address": ""},
+        {"address": "with\0zero"},
+        {"address": "\ud800"},
+        {"address": "x" * 100_000},
         {"vout": "0"},
         {"vout": 0.0},
         {"vout": -1},
@@ -305,3 +311,47 @@ def test_status_and_log_of_the_daemon_say_it(node: BadNode, sqlite_url: str, tmp
         assert running.end() == 0
         assert "Traceback" not in running.log
         assert SECRET not in running.log + json.dumps(told)
+
+
+IMPORT = "import-wallet", "ltc", "--wallet", "shop", "--account", "alice", "--yes"
+
+
+@pytest.mark.parametrize(
+    ("command", "spoil", "words"),
+    [
+        *(
+            pytest.param(command, spoil, words, id=f"{name} at {command[0]}")
+            for command in (("reconcile",), ("scan",), IMPORT)
+            for name, spoil, words in (
+                ("page", lambda node: setattr(node, "spoil_answer", page(200)), "does not speak JSON-RPC"),
+                ("row", lambda node: node.spoil_row(address="\ud800"), "a listed address should be an address"),
+            )
+        ),
+        *(
+            pytest.param(command, spoil, NO_SENSE, id=f"balance at {command[0]}")
+            for command in (("reconcile",), IMPORT)
+            for spoil in (
+                lambda node: setattr(node, "spoil_result", spoiled("getbalances", mine={"trusted": "1"})),
+                lambda node: setattr(node, "spoil_result", spoiled("getbalances", mine=...)),
+            )
+        ),
+    ],
+)
+def test_commands_say_it_in_one_sentence(
+    node: BadNode,
+    books: Books,
+    tmp_path: Path,
+    command: tuple[str, ...],
+    spoil: Callable[[BadNode], None],
+    words: str,
+) -> None:
+    spoil(node)
+    coins = {"ltc": {"network": "regtest", "backend": {"name": "bitcoind", "url": node.url, "timeout": 1}}}
+    config = write(tmp_path, {"database": {"url": str(books.app.engine.url)}, "coins": coins})  # type: ignore[union-attr]
+    done = ask(f"cryptoassets {command[0]}", config, *command[1:])
+    said = " ".join(done.stderr.split())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert words in said
+    assert "Traceback" not in said
+    assert SECRET not in said
+    assert (books.rows(), books.balance()) == ([], 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Final
 
 from cryptoassets_core.amounts import from_minor_units, to_minor_units
 from cryptoassets_core.backend.base import BlockHash, Txid
@@ -12,6 +13,12 @@ from cryptoassets_core.errors import BackendError, InvalidAmountError
 
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _HEX = re.compile(r"(?:[0-9a-f]{2})+\Z")
+
+#: Characters of the longest address that the books take.
+_LONGEST_ADDRESS: Final = 255
+
+#: Blocks of the longest chain that the books can count.
+_MOST_BLOCKS: Final = 2**31 - 1
 
 
 def wrong(value: object, where: str, expected: str) -> BackendError:
@@ -40,11 +47,27 @@ def text(value: object, where: str) -> str:
     return value
 
 
+def address(value: object, where: str) -> str:
+    """Let through what an address may look like: its own coin's rules are not known here."""
+    found = text(value, where)
+    if not found.isascii() or not found.isprintable() or len(found) > _LONGEST_ADDRESS:
+        raise wrong(value, where, "an address")
+    return found
+
+
 def integer(value: object, where: str) -> int:
     """Let through a whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong(value, where, "a whole number")
     return value
+
+
+def confirmations(value: object, where: str) -> int:
+    """Let through a number of blocks, negative in conflict; more than there can be is no number of blocks."""
+    blocks = integer(value, where)
+    if abs(blocks) > _MOST_BLOCKS:
+        raise wrong(value, where, "a number of blocks")
+    return blocks
 
 
 def hexadecimal(value: object, where: str) -> str:

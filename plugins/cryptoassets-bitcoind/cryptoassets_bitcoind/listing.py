@@ -91,7 +91,7 @@ def _transaction(txid: Txid, rows: list[Row], *, facts: Row, fee: object, decima
 
 
 def _confirmations(rows: list[Row], facts: Row) -> int:
-    confirmations = answers.integer(facts.get("confirmations"), "listed confirmations")
+    confirmations = answers.confirmations(facts.get("confirmations"), "listed confirmations")
     if any(row.get("category") == "orphan" for row in rows):
         # Daemons say 0, as if it could still be mined, but it is in conflict with the chain as its block is.
         return min(confirmations, -1)
@@ -111,7 +111,7 @@ def _received(txid: Txid, rows: list[Row], *, decimals: int) -> tuple[ReceivedOu
             logger.warning("transaction %s pays the wallet in a way that has no address; it is not credited", txid)
             continue
         output = ReceivedOutput(
-            address=answers.text(row["address"], "a listed address"),
+            address=answers.address(row["address"], "a listed address"),
             amount=answers.amount(row.get("amount"), "a listed amount", decimals=decimals),
             vout=_vout(row),
         )

@@ -129,7 +129,7 @@ class Publication:
         candidates = {
             answers.txid(row.get("txid"), "a listed txid"): None
             for row in answers.mappings(listing.get("transactions"), "listsinceblock.transactions")
-            if row.get("category") == "send" and answers.integer(row.get("confirmations"), "confirmations") > 0
+            if row.get("category") == "send" and answers.confirmations(row.get("confirmations"), "confirmations") > 0
         }
         for txid, decoded in self._decoded(list(candidates)):
             for row in answers.mappings(decoded.get("vin"), "vin"):
@@ -171,7 +171,7 @@ def _seen(answer: object) -> _Seen | None:
             return None
         raise answer
     facts = answers.mapping(answer, "gettransaction")
-    confirmations = answers.integer(facts.get("confirmations"), "gettransaction.confirmations")
+    confirmations = answers.confirmations(facts.get("confirmations"), "gettransaction.confirmations")
     block_hash = answers.block_hash(facts.get("blockhash"), "gettransaction.blockhash") if confirmations > 0 else None
     paying = frozenset(
         answers.integer(row.get("vout"), "gettransaction.details.vout")

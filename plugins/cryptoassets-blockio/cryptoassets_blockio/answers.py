@@ -15,6 +15,9 @@ Row = Mapping[str, object]
 
 _TXID: Final = re.compile(r"[0-9a-f]{64}")
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
+
+#: Blocks of the longest chain that the books can count.
+_MOST_BLOCKS: Final = 2**31 - 1
 #: How the service writes amounts; anything else would be read as something else by somebody.
 _AMOUNT: Final = re.compile(r"[0-9]{1,16}(\.[0-9]{1,8})?")
 
@@ -56,6 +59,14 @@ def integer(value: object, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong(value, where, "a whole number")
     return value
+
+
+def confirmations(value: object, where: str) -> int:
+    """Let through a number of blocks, negative in conflict; more than there can be is no number of blocks."""
+    blocks = integer(value, where)
+    if abs(blocks) > _MOST_BLOCKS:
+        raise _wrong(value, where, "a number of blocks")
+    return blocks
 
 
 def hexadecimal(value: object, where: str) -> str:

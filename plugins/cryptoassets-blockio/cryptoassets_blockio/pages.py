@@ -78,7 +78,7 @@ class Pages:
         amounts = answers.mappings(row.get(f"amounts_{kind}"), f"amounts_{kind}")
         return Item(
             txid=txid,
-            confirmations=answers.integer(row.get("confirmations"), "listed confirmations"),
+            confirmations=answers.confirmations(row.get("confirmations"), "listed confirmations"),
             time=answers.integer(row.get("time"), "a listed time"),
             amounts=tuple(
                 (recipient, answers.amount(each.get("amount"), "a listed amount", decimals=self.decimals))

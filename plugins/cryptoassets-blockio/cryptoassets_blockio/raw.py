@@ -96,7 +96,7 @@ class RawTransactions:
         fee = sum(known, Decimal(0)) - total if known and len(known) == len(brought) else None
         return Raw(
             txid=txid,
-            confirmations=answers.integer(data.get("confirmations"), "confirmations"),
+            confirmations=answers.confirmations(data.get("confirmations"), "confirmations"),
             block_hash=_block_hash(data.get("blockhash")),
             outputs=tuple(outputs),
             senders=frozenset(
