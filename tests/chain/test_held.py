@@ -83,6 +83,23 @@ def test_withdrawal_whose_deposit_is_reversed_while_it_is_prepared_is_held(world
     world.check()
 
 
+def test_withdrawal_that_is_signed_stays_with_what_carries_it(world: World) -> None:
+    """What is on the network, or may be, cannot be held any more: put back in the queue it would be paid again."""
+    world.net.fund(Decimal(50))
+    alice = world.funded("5")
+    signed = world.withdraw(outside(1), "3", alice)
+    world.net.fault("submit", "refuse")
+    assert world.broadcast().count == 0
+    reverse_first_deposit(world)
+    assert world.balance(alice) == -3
+    carrier = world.network_rows("broadcast")[0].id
+    assert world.broadcast().count == 1
+    world.funded("3", alice)
+    assert world.broadcast().count == 0
+    assert (world.row(signed).network_transaction_id, world.paid(outside(1))) == (carrier, [3])
+    world.check()
+
+
 def test_what_is_held_is_shown(world: World) -> None:
     overdrawn(world)
     operator = Operator(world)

@@ -162,6 +162,7 @@ def test_everybody_at_once_at_any_moment(postgres_world: World) -> None:
 def calm_down(world: World) -> None:
     """Let the node work and blocks come until every withdrawal is paid or refunded, with nobody's help."""
     world.net.clear_faults()
+    under_way: list[Any] = []
     for _ in range(60):
         world.net.mine(1)
         world.updater.poll()

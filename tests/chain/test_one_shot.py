@@ -262,6 +262,36 @@ def test_trouble_of_one_daemon_does_not_interrupt_what_another_one_is_sending(wo
     assert world.broadcast(backend=OneShotSimnet(world, before=late_word_of_the_other)).count == 1
 
 
+def test_broadcast_that_a_person_settles_during_the_call_is_not_called_interrupted(world: World) -> None:
+    world.funded("5")
+    world.withdraw(outside(1), "1")
+
+    def answer_is_lost(_sent: object) -> None:
+        world.run(lambda session: release(world, session))
+        raise OutcomeUnknownError("no answer")
+
+    assert world.broadcast(backend=OneShotSimnet(world, after=answer_is_lost)).count == 0
+    (settled,) = world.network_rows("broadcast")
+    assert (settled.state, settled.reason, world.events("broadcast_interrupted")) == ("live", None, [])
+
+
+def test_broadcast_that_a_person_took_for_unsent_during_the_call_is_shouted_about(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.funded("5")
+    world.withdraw(outside(1), "1")
+    broadcaster = world.broadcaster()
+
+    def taken_for_unsent(sent: Any) -> Any:
+        (opened,) = world.network_rows("broadcast")
+        world.run(lambda session: broadcaster._desk.give_up(session, opened.id, opened.state, reason="never sent"))
+        world.net.set_down(True)  # so that it is not paid again at once
+        return sent
+
+    assert world.broadcast(backend=OneShotSimnet(world, after=taken_for_unsent)).count == 0
+    assert "was resolved otherwise meanwhile: look at it, it may be paid twice" in caplog.text
+
+
 def test_fee_that_is_not_known_at_once_is_booked_when_it_is(world: World) -> None:
     world.funded("5")
     world.withdraw(outside(1), "1")

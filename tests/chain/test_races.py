@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from cryptoassets_core.backend.syncstate import take_turn
 from cryptoassets_core.errors import LedgerError
 from cryptoassets_core.ledger.deposit import SeenDeposit, credit_deposits, record_deposits
 from cryptoassets_core.ledger.reversal import reverse_deposits
+from cryptoassets_core.tools.broadcastrows import load_unsettled
 from cryptoassets_core.tools.teller import Teller
 
 #: Long enough for what is not kept waiting to be done; what is kept waiting is not measured by it.
@@ -85,6 +87,61 @@ def test_cancellation_waits_while_a_signature_is_stored_and_then_comes_too_late(
     cancelling[0].join()
     assert outcome == [["too late"]]
     assert (world.paid(outside(1)), world.balance(alice)) == ([1], 4)
+    other.close()
+
+
+@contextmanager
+def at_bundling(world: World, meanwhile: Callable[[], object]) -> Iterator[list[tuple[threading.Thread, list[object]]]]:
+    """Begin something else right before withdrawals are put into a broadcast, or taken out."""
+    begun: list[tuple[threading.Thread, list[object]]] = []
+
+    def begin(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE btc_transaction SET network_transaction_id") and not begun:
+            begun.append(start(meanwhile))
+
+    event.listen(world.app.engine, "before_cursor_execute", begin)
+    yield begun
+    event.remove(world.app.engine, "before_cursor_execute", begin)
+    begun[0][0].join()
+
+
+@pytest.mark.postgres
+def test_withdrawal_cancelled_while_it_is_bundled_is_not_paid(postgres_world: World) -> None:
+    world = postgres_world
+    alice = world.funded("5")
+    withdrawal = world.withdraw(outside(1), "1")
+    other = world.reopened()
+    teller = Teller(other.coin, other.app.conflict_resolver)
+    with at_bundling(world, lambda: teller.cancel_withdrawal(other.row(withdrawal).wallet_id, withdrawal)):
+        world.broadcaster().collect_for_broadcast()
+    world.broadcast()
+    assert (world.row(withdrawal).state, world.paid(outside(1)), world.balance(alice)) == ("cancelled", [], 5)
+    world.check()
+    other.close()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("change", ["put back", "fill up"])
+def test_broadcast_that_is_sent_while_it_is_sorted_out_pays_everybody_once(postgres_world: World, change: str) -> None:
+    world = postgres_world
+    world.funded("5", coins=2)
+    first, second = world.withdraw(outside(1), "1"), world.withdraw(outside(2), "1")
+    broadcaster = world.broadcaster()
+    broadcaster.collect_for_broadcast()
+    world.withdraw(outside(3), "1")
+    desk, wallet = broadcaster._desk, world.row(first).wallet_id
+    seen = world.run(lambda session: load_unsettled(session, world.tables, wallet))
+    assert seen is not None
+    other = world.reopened()
+    with at_bundling(world, other.broadcaster().send_broadcasts):
+        if change == "put back":
+            desk.put_back(seen, [second])
+        else:
+            assert desk.fill_up(seen) == 1
+    for _ in range(3):
+        world.broadcast()
+    assert [world.paid(outside(number)) for number in (1, 2, 3)] == [[1]] * 3
+    world.check()
     other.close()
 
 

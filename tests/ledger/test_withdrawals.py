@@ -20,6 +20,7 @@ from cryptoassets_core.errors import (
 )
 from cryptoassets_core.hookspecs import hookimpl
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.ledger.withdrawal import mark_broadcasted
 from cryptoassets_core.models import GenericWallet
 
 
@@ -206,3 +207,12 @@ def test_fee_that_the_chain_tells_takes_the_place_of_another_one(till: Till) -> 
 
     till.chain_says(replace(seen("any", {}, -1), txid=sent.txid, fee=Decimal(1)))
     assert till.rows(kind=TransactionKind.NETWORK_FEE) == booked
+
+
+def test_acknowledged_withdrawal_is_not_broadcast_anew_by_a_second_word(till: Till) -> None:
+    id_ = till.withdraw(till.account("a", "1"), "0.1")
+    till.broadcaster(PaperBackend()).do_broadcasts()
+    till.do("shop", lambda wallet: wallet.mark_transaction_processed(id_) and None)
+    carrier = till.row(id_).network_transaction_id
+    assert till.run(lambda session: mark_broadcasted(session, till.books, network_transaction_id=carrier)) == []
+    assert till.row(id_).state == TransactionState.PROCESSED
