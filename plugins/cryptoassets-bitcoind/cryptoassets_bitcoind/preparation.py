@@ -123,6 +123,12 @@ class Preparation:
             )
         if is_dust(error):
             return find_dust(self.rpc, recipients) or error
+        if "keypool" in text or "needs a change address" in text:
+            # It happens to a locked wallet, and says nothing of the recipients.
+            return BackendUnavailableError(
+                f"the wallet at {self.rpc.endpoint} has no address left for change; unlock it with walletpassphrase, "
+                "and call keypoolrefill"
+            )
         if "fee estimation failed" in text:
             return BackendUnavailableError(
                 f"the daemon at {self.rpc.endpoint} cannot estimate a fee yet; wait, or set fee_rate of the backend"

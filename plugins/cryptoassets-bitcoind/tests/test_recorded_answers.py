@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from cryptoassets_core.errors import BackendRejectedError, BackendUnavailableError
+
 ANSWERS = Path(__file__).parent / "answers"
 
 #: What Litecoin Core 0.21 adds to Bitcoin Core 0.21, from which it is derived.
@@ -78,3 +80,32 @@ def test_recorded_answers_are_those_of_the_daemon(
     agree("decoderawtransaction", decoded | {"vin": [decoded["vin"][0] | {"txinwitness": ["44", "55"]}]})
     agree("testmempoolaccept", rpc("testmempoolaccept", [signed["hex"]], Decimal(0)))
     agree("sendrawtransaction", rpc("sendrawtransaction", signed["hex"], Decimal(0)))
+
+
+def test_refusals_have_the_recorded_codes_and_words(new_wallet: Callable[..., Any], outside: Callable[[], str]) -> None:
+    """Those that test_versions.py and the daemons' source know, and that are told apart by their words."""
+    wallet = new_wallet()
+    wallet.fund("3")
+    unknown = "11" * 32
+
+    def refused(method: str, *params: object) -> tuple[int | None, str]:
+        with pytest.raises(BackendRejectedError) as raised:
+            wallet.rpc(method, *params)
+        return raised.value.code, str(raised.value).partition(f"{method}: ")[2].partition(" (code")[0]
+
+    def paying(amount: str) -> object:
+        return wallet.rpc("createrawtransaction", [], {outside(): Decimal(amount)})
+
+    assert refused("gettransaction", unknown) == (-5, "Invalid or non-wallet transaction id")
+    assert refused("getmempoolentry", unknown) == (-5, "Transaction not in mempool")
+    assert refused("listsinceblock", unknown) == (-5, "Block not found")
+    assert refused("fundrawtransaction", paying("9"), {}, False) == (-4, "Insufficient funds")
+    assert refused("fundrawtransaction", paying("0.00000001"), {}, False) == (-4, "Transaction amount too small")
+    assert refused("lockunspent", True, [{"txid": unknown, "vout": 0}])[0] == -8
+    wallet.rpc("encryptwallet", "passphrase")
+    for _ in range(int(wallet.rpc("getwalletinfo")["keypoolsize_hd_internal"])):
+        wallet.rpc("getrawchangeaddress")
+    words = "Transaction needs a change address, but we can't generate it. Please call keypoolrefill first."
+    assert refused("fundrawtransaction", paying("1"), {}, False) == (-4, words)
+    with pytest.raises(BackendUnavailableError, match="walletpassphrase"):
+        wallet.backend.prepare({outside(): Decimal(1)})

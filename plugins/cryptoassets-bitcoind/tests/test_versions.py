@@ -276,6 +276,22 @@ def test_wallet_without_coins_that_can_be_spent_now_waits_for_them(
         backend.prepare({"OUTSIDE-1": Decimal("0.5")})
 
 
+@pytest.mark.parametrize("daemon", ANSWERS[:1], indirect=True, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Transaction needs a change address, but we can't generate it. Please call keypoolrefill first.",
+        "Transaction needs a change address, but we can't generate it. Error: This wallet has no available keys",
+        "Keypool ran out, please call keypoolrefill first",
+    ],
+    ids=["core-0.21", "core-28", "dogecoin"],
+)
+def test_wallet_without_addresses_for_change_waits(daemon: Daemon, backend: BitcoindBackend, text: str) -> None:
+    daemon.answers["fundrawtransaction"] = (-4, text)
+    with pytest.raises(BackendUnavailableError, match="walletpassphrase"):
+        backend.prepare({"OUTSIDE-1": Decimal("0.5")})
+
+
 @pytest.mark.parametrize("words", ["transaction already in block chain", "Transaction outputs already in utxo set"])
 def test_published_transaction_is_known_by_the_code(daemon: Daemon, backend: BitcoindBackend, words: str) -> None:
     """Core 28 says it in other words."""
