@@ -208,4 +208,4 @@ def what_comes(depth: int | None, final: int) -> str:
     """Say what becomes of a broadcast that is dead as the chain is now."""
     if depth is None:
         return "how deep that is the backend cannot tell, so a person decides: cryptoassets broadcasts resolve"
-    return f"that is {depth} blocks deep, and it is built anew at {final}"
+    return f"that is {depth} block{'' if depth == 1 else 's'} deep, and it is built anew at {final}"

@@ -65,7 +65,7 @@ def test_operator_is_told_by_the_broadcasts(world: World, tell: Tell) -> None:
     assert (listed["conflicted"], listed["state"], listed["interrupted"]) == (True, "dead", False)
     assert shown == listed | {"carries": shown["carries"]}
     assert [(each["state"], each["amount"]) for each in shown["carries"]] == [("broadcasted", "2.00000000")]
-    assert "that is 1 blocks deep, and it is built anew at 15" in listed["reason"]
+    assert "that is 1 block deep, and it is built anew at 15" in listed["reason"]
     assert listed["next_attempt_at"] == (world.now + timedelta(minutes=10)).isoformat(timespec="seconds")
     assert "not paid" in listed["next_step"]
     assert "15 blocks deep its withdrawals are queued again" in listed["next_step"]
@@ -106,7 +106,9 @@ def test_operator_is_told_by_the_status(world: World, client: FlaskClient, tell:
     assert "conflicted" in waiting
     assert dead.reason in waiting
     assert f"{dead.next_attempt_at:%Y-%m-%d %H:%M:%S}" in waiting
-    assert "its withdrawals are queued again" in waiting
+    carrier = words(html.unescape(client.get(f"/network_transactions/btc/{dead.id}").text))
+    assert "conflicted" in carrier
+    assert "its withdrawals are queued again" in carrier
     for path in ("/transactions", "/transactions?state=open", f"/accounts/btc/{world.account()}"):
         assert "conflicted" in words(client.get(path).text), path
     story = words(html.unescape(client.get(f"/transactions/btc/{withdrawal}").text))

@@ -16,6 +16,7 @@ from cryptoassets_core.ledger.states import NetworkTransactionType, TransactionK
 from cryptoassets_core.service.status import tables
 from cryptoassets_core.service.status.asked import asked_coin, asked_slice, pager
 from cryptoassets_core.service.status.cells import Cell, Table, amount, badge, hash_, number, text, time
+from cryptoassets_core.tools.broadcastlist import get_broadcast
 from cryptoassets_core.tools.listing.directory import get_account, list_addresses
 from cryptoassets_core.tools.listing.events import EventRecord, events_of, get_event_by_number
 from cryptoassets_core.tools.listing.network import NetworkTransactionRow, get_network_transaction
@@ -218,8 +219,9 @@ def _delivery_step(happened: Sequence[EventRecord]) -> Step:
 def _network_transaction(session: Session, coin: Coin, id_: int) -> str:
     row, unit, wanted = get_network_transaction(session, coin, id_), coin.name.upper(), asked_slice()
     carried = carried_by(session, coin, row.id, wanted)
+    summary = get_broadcast(session, coin, row.id) if row.type is NetworkTransactionType.BROADCAST else None
     facts: Facts = [
-        ("State", badge(row.state)),
+        ("State", badge(row.state) if summary is None else tables.broadcast_state(summary)),
         ("Transaction hash", hash_(row.txid)),
         ("Confirmations", number(row.confirmations if row.confirmations >= 0 else None)),
         ("Block", hash_(row.block_hash)),
@@ -227,7 +229,7 @@ def _network_transaction(session: Session, coin: Coin, id_: int) -> str:
         ("Made at (UTC)", time(row.created_at)),
     ]
     shown = [tables.transactions(carried.rows, unit, "Carries")]
-    if row.type is NetworkTransactionType.BROADCAST:
+    if summary is not None:
         facts += [
             (f"Fee ({unit})", amount(row.fee)),
             ("Opened at (UTC)", time(row.opened_at)),
@@ -235,6 +237,7 @@ def _network_transaction(session: Session, coin: Coin, id_: int) -> str:
             ("Failed attempts", number(row.attempts)),
             ("Next attempt (UTC)", time(row.next_attempt_at)),
             ("Reason", text(row.reason)),
+            ("What comes", text(summary.next_step)),
         ]
         shown.append(tables.events(events_of(session, f"{coin.name}:broadcast:{row.id}"), "Events"))
     links = pager("network_transaction", coin.name, {"number": row.id}, wanted, carried.beyond)

@@ -174,12 +174,11 @@ def broadcasts(rows: Sequence[BroadcastSummary], unit: str, caption: str) -> Tab
             "Next attempt (UTC)",
             "Transaction hash",
             "Reason",
-            "What comes",
         ],
         [
             [
                 number(row.id, link("network_transaction", row.coin, row.id)),
-                badge("interrupted" if row.interrupted else "conflicted" if row.conflicted else row.state),
+                broadcast_state(row),
                 number(row.withdrawals),
                 amount(row.amount),
                 amount(row.fee),
@@ -187,12 +186,16 @@ def broadcasts(rows: Sequence[BroadcastSummary], unit: str, caption: str) -> Tab
                 time(row.next_attempt_at),
                 hash_(row.txid),
                 text(row.reason),
-                text(row.next_step),
             ]
             for row in rows
         ],
         "There is none.",
     )
+
+
+def broadcast_state(row: BroadcastSummary) -> Cell:
+    """The state of a broadcast, or what somebody should know of it."""
+    return badge("interrupted" if row.interrupted else "conflicted" if row.conflicted else row.state)
 
 
 def events(rows: Sequence[EventRecord], caption: str = "Events") -> Table:
