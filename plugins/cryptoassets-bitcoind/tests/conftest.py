@@ -151,7 +151,7 @@ class ScriptedServer:
         self._keep_alive = keep_alive
         self._stopping = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self._socket.settimeout(0.05)
+        self._socket.settimeout(0.01)
         self.url = f"http://user:s3cret-password@127.0.0.1:{self._socket.getsockname()[1]}/"
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -168,7 +168,7 @@ class ScriptedServer:
             except TimeoutError:
                 continue
             with connection:
-                connection.settimeout(0.05)
+                connection.settimeout(0.01)
                 while self._answer(connection) and self._keep_alive:
                     pass
 
