@@ -145,6 +145,28 @@ def test_broadcast_that_is_sent_while_it_is_sorted_out_pays_everybody_once(postg
     other.close()
 
 
+@pytest.mark.parametrize("change", ["put back", "fill up"])
+def test_broadcast_that_is_signed_before_it_is_sorted_out_stays_as_it_is(world: World, change: str) -> None:
+    world.funded("5", coins=2)
+    first, second = world.withdraw(outside(1), "1"), world.withdraw(outside(2), "1")
+    broadcaster = world.broadcaster()
+    broadcaster.collect_for_broadcast()
+    seen = world.run(lambda session: load_unsettled(session, world.tables, world.row(first).wallet_id))
+    assert seen is not None
+    world.net.fault("submit", "refuse")
+    world.broadcaster().send_broadcasts()
+    third = world.withdraw(outside(3), "1")
+    if change == "put back":
+        broadcaster._desk.put_back(seen, [second])
+    else:
+        assert broadcaster._desk.fill_up(seen) == 0
+    carriers = [world.row(each).network_transaction_id for each in (first, second, third)]
+    assert carriers == [seen.id, seen.id, None]
+    world.broadcast()
+    assert [world.paid(outside(number)) for number in (1, 2, 3)] == [[1]] * 3
+    world.check()
+
+
 @pytest.mark.postgres
 def test_two_wallets_that_store_what_they_signed_at_once_spend_no_coin_both(postgres_world: World) -> None:
     world = postgres_world
