@@ -178,8 +178,8 @@ class BackendError(CryptoAssetsError):
     what would steer a screen is written as an escape.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(visible(message, limit=_LONGEST_MESSAGE))
+    def __init__(self, message: object = "") -> None:
+        super().__init__(visible(str(message), limit=_LONGEST_MESSAGE))
 
 
 class BackendUnavailableError(BackendError):

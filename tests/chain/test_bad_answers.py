@@ -103,6 +103,10 @@ def test_nonsense_about_deposits_credits_nothing_and_shows_on_the_status(
     world.check()
 
 
+def test_backend_may_give_no_words_or_pass_an_error_on() -> None:
+    assert [str(BackendUnavailableError()), str(BackendUnavailableError(OSError("gone")))] == ["", "gone"]
+
+
 @pytest.mark.parametrize("state", ["collected", "prepared", "dead"])
 def test_words_that_no_database_takes_are_stored_as_escapes(world: World, state: str) -> None:
     """What refuses a withdrawal may quote anybody; the withdrawal waits all the same, and whoever asks can read why."""
