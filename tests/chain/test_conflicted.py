@@ -19,7 +19,7 @@ from reconciling import assert_explained, look
 from status_stage import opened_service, words
 
 from cryptoassets_core.service.status.server import make_wsgi_app
-from cryptoassets_core.tools.broadcastagain import submit_again
+from cryptoassets_core.tools.broadcastagain import overdue, submit_again
 from cryptoassets_core.tools.reconciliation import Cause
 
 #: What a command or a page tells.
@@ -136,6 +136,19 @@ def test_application_is_told_by_the_withdrawal_itself_until_it_is_paid_anew(worl
     world.broadcast()
     assert facts()[:3] == ("broadcasted", False, 0)
     assert world.paid(outside(1)) == [2]
+
+
+def test_what_is_dead_for_good_is_no_conflict_and_never_published_again(world: World, tell: Tell) -> None:
+    """Its fee and the refund of it stay with it, and are nothing that could be paid."""
+    dead = set_aside(world)
+    world.net.mine(14)
+    world.now += timedelta(minutes=11)
+    submit_again(world.coin, world.app.conflict_resolver, world.backend, clock=lambda: world.now)
+    assert [row.network_transaction_id for row in world.rows("network_fee", "refund")] == [dead.id] * 2
+    assert [each["conflicted"] for each in tell("broadcasts list")] == [False]
+    assert tell("broadcasts list", "--recent", 0) == []
+    later = world.now + timedelta(days=1)
+    assert world.run(lambda session: [row.id for row in overdue(session, world.tables, now=later)]) == []
 
 
 def test_reconcile_names_it_and_its_thief_to_the_satoshi(world: World, tell: Tell) -> None:
