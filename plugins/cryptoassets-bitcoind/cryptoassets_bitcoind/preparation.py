@@ -151,8 +151,8 @@ class Preparation:
         if _inputs(decoded) != funded.inputs:
             raise BackendError(f"the daemon at {self.rpc.endpoint} signed another transaction than the one it funded")
         self._check_outputs(decoded, payments)
-        # Daemons without segwit report no virtual size.
-        size = answers.integer(decoded.get("vsize", decoded.get("size")), "the transaction's size")
+        # Not every daemon without segwit tells a size; there it is that of the bytes.
+        size = answers.integer(decoded.get("vsize", len(raw) // 2), "the transaction's size")
         # Only now: signing changes the txid where inputs are not native segwit.
         txid = answers.txid(decoded.get("txid"), "the signed txid")
         return _Signed(PreparedTransaction(txid, raw, funded.fee, funded.inputs), size)
