@@ -33,14 +33,8 @@ def group_by_txid(rows: Iterable[Row]) -> dict[Txid, list[Row]]:
     """Collect the rows of each transaction."""
     grouped: dict[Txid, list[Row]] = {}
     for row in rows:
-        if not is_move(row):
-            grouped.setdefault(txid_of(row), []).append(row)
+        grouped.setdefault(txid_of(row), []).append(row)
     return grouped
-
-
-def is_move(row: Row) -> bool:
-    """Tell whether it is an entry of the daemon's own old accounts, which has no transaction."""
-    return row.get("category") == "move" and "txid" not in row
 
 
 def txid_of(row: Row) -> Txid:

@@ -44,7 +44,7 @@ class SpooledListing:
         # Daemons go through their wallet transaction by transaction: its rows follow one another. Their help does not
         # promise it, all of them do it. Source: Bitcoin Core since 0.8, Dogecoin Core 1.14, Litecoin Core 0.21,
         # ``listsinceblock`` calls ``ListTransactions`` for each entry of ``mapWallet``.
-        for txid, group in groupby((row for row in rows if not listing.is_move(row)), key=listing.txid_of):
+        for txid, group in groupby(rows, key=listing.txid_of):
             yield listing.from_listing(txid, list(group), decimals=self._decimals)
 
 

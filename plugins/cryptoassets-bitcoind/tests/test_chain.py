@@ -293,11 +293,10 @@ def test_balance_counts_locked_coins_and_our_unconfirmed_change(
 # --- Nonsense ---------------------------------------------------------------------------------------------------
 
 
-def test_row_without_vout_or_address_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_row_without_address_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     rows: list[listing.Row] = [
         {"txid": "ab" * 32, "category": "receive", "amount": Decimal("1"), "confirmations": 0, "vout": 0},
         {"txid": "ab" * 32, "category": "receive", "amount": 2, "confirmations": 0, "vout": 1, "address": "a"},
-        {"category": "move", "amount": 2, "account": ""},
     ]
     (transaction,) = read(rows)
     assert transaction.received == (ReceivedOutput("a", Decimal("2.00000000"), 1),)
