@@ -181,13 +181,15 @@ class AnyHistory(RuleBasedStateMachine):
         world.net.forget_locks()
         world.net.fund(TOP_UP)
         world.updater.follow()
-        for _ in range(3):
-            world.net.mine(1)
+        blocks = world.coin.description.coinbase_maturity + 1
+        # What is credited, a reward that is mature or a payment to ourselves, may lift an account to zero, and let go
+        # what was held; so until nothing leaves any more.
+        for _ in range(20):
+            world.net.mine(blocks)
             world.updater.poll()
-            for wallet in ("shop", "other"):
-                world.broadcast(wallet)
-        world.net.mine(world.coin.description.coinbase_maturity + 1)
-        world.updater.poll()
+            blocks = world.coin.confirmation_count
+            if sum(world.broadcast(wallet).count for wallet in ("shop", "other")) == 0:
+                break
         # Whose coins are only reserved, and whose broadcast the chain has not refused for certain, waits; and so does
         # what an account below zero has asked for.
         for row in world.rows("withdrawal"):

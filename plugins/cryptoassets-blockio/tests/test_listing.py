@@ -205,6 +205,18 @@ def test_long_listing_is_read_in_parts(btc: Account, make_backend: Make, monkeyp
     assert (peaks[2] - peaks[1]) / 4000 < 250
 
 
+@pytest.mark.parametrize("confirmations", [2**31, -(10**30)])
+def test_more_confirmations_than_a_chain_can_have_are_refused(
+    btc: Account, make_backend: Make, monkeypatch: pytest.MonkeyPatch, confirmations: int
+) -> None:
+    (row,) = items(1)
+    backend = make_backend(btc)
+    answer = {"txs": [row | {"confirmations": confirmations}]}
+    monkeypatch.setattr(backend.client, "call", lambda *_, **__: answer)
+    with pytest.raises(BackendError, match="listed confirmations should be a number of blocks"):
+        backend.list_since(None, depth=DEPTH)
+
+
 def test_transaction_that_is_twice_on_a_page_is_refused_as_one_of_them_would_be_lost(
     btc: Account, make_backend: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
