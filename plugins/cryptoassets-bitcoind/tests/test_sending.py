@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from cryptoassets_bitcoind.rpc import RpcClient
 from cryptoassets_bitcoind.testing import RegtestNode
-from cryptoassets_core.backend.base import Outpoint, PreparedTransaction
+from cryptoassets_core.backend.base import Outpoint, PreparedTransaction, Txid
 from cryptoassets_core.errors import (
+    BackendError,
     BackendRejectedError,
     BroadcastDeadError,
     OutcomeUnknownError,
@@ -78,6 +81,40 @@ def test_stolen_inputs_are_in_doubt_until_the_thief_is_confirmed(
         assert dead.value.depth == depth
 
 
+def test_coins_that_nobody_knows_the_spender_of_prove_nothing(
+    node: RegtestNode, wallet: Any, outside: Callable[[], str]
+) -> None:
+    """It may have made our payments: a wallet that was restored has forgotten what it sent."""
+    wallet.fund("1")
+    prepared = wallet.backend.prepare({outside(): Decimal("0.5")})
+    mine_transaction(node, steal(wallet, prepared, outside()))
+
+    class Forgetful(RpcClient):
+        def call(self, method: str, *params: object) -> object:
+            answer: Any = super().call(method, *params)
+            return answer | {"transactions": []} if method == "listsinceblock" else answer
+
+    wallet.backend.rpc = Forgetful(wallet.backend.rpc.endpoint, timeout=15)
+    with pytest.raises(OutcomeUnknownError, match="must be submitted again"):
+        wallet.backend.submit(prepared)
+
+
+def test_child_waits_for_a_parent_that_the_node_has_forgotten(connect: Callable[..., Any]) -> None:
+    with RegtestNode(options=["-persistmempool=0", "-walletbroadcast=0"]) as node:
+        node.mine_coins()
+        backend = connect(node.url(""))
+        everything = backend.get_backend_balance() - 1
+        parent = backend.prepare({"mjQqM4uFxa88XHR9BzeoiBSR55Zmf7xBEx": everything})
+        backend.submit(parent)
+        child = backend.prepare({"mjQqM4uFxa88XHR9BzeoiBSR55Zmf7xBEx": Decimal("0.5")})
+        assert child.inputs[0].txid == parent.txid
+        node.restart()
+        with pytest.raises(OutcomeUnknownError, match="must be submitted again"):
+            backend.submit(child)
+        backend.submit(parent)
+        backend.submit(child)
+
+
 def test_published_transaction_that_lost_against_the_chain_is_dead(
     node: RegtestNode, wallet: Any, outside: Callable[[], str]
 ) -> None:
@@ -130,6 +167,35 @@ def test_bytes_that_are_no_transaction_are_refused(wallet: Any, outside: Callabl
     broken = PreparedTransaction(prepared.txid, "00", prepared.fee, prepared.inputs)
     with pytest.raises(BackendRejectedError, match="code -22"):
         wallet.backend.submit(broken)
+
+
+def test_bytes_are_known_by_their_own_txid_once_what_replaced_them_is_gone(
+    wallet: Any, outside: Callable[[], str]
+) -> None:
+    wallet.fund("1")
+    prepared = wallet.backend.prepare({outside(): Decimal("0.5")})
+    assert wallet.backend.submit(replace(prepared, txid=Txid("ab" * 32))) == prepared.txid
+
+
+def test_txid_that_is_not_that_of_the_bytes_is_not_believed(wallet: Any, outside: Callable[[], str]) -> None:
+    wallet.fund("1")
+    prepared = wallet.backend.prepare({outside(): Decimal("0.5")})
+
+    class Mistaken(RpcClient):
+        def call(self, method: str, *params: object) -> object:
+            return "ab" * 32 if method == "sendrawtransaction" else super().call(method, *params)
+
+    wallet.backend.rpc = Mistaken(wallet.backend.rpc.endpoint, timeout=15)
+    with pytest.raises(BackendError, match="look at both before going on"):
+        wallet.backend.submit(prepared)
+
+
+def test_what_another_backend_has_prepared_is_not_published(wallet: Any, outside: Callable[[], str]) -> None:
+    wallet.fund("1")
+    prepared = wallet.backend.prepare({outside(): Decimal("0.5")})
+    with pytest.raises(BackendRejectedError, match="another backend prepared it"):
+        wallet.backend.submit(replace(prepared, txid=None))
+    assert wallet.backend.get_transactions([prepared.txid]) == {}
 
 
 # --- hold and release -------------------------------------------------------------------------------------------
