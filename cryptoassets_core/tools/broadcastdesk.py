@@ -43,6 +43,10 @@ LONGEST_RETRY_SECONDS = 600.0
 #: How long a broadcast may be unconfirmed before it is published again, and from one time to the next.
 PAUSE = timedelta(minutes=10)
 
+#: However few blocks a coin is followed for, so many prove that something is dead: it is paid once more then, and a
+#: reorganisation of a block or two is nothing unusual.
+LEAST_FINAL_DEPTH = 6
+
 #: Each statement of these transactions carries its own guard.
 ISOLATION_LEVEL = "READ COMMITTED"
 
@@ -62,7 +66,7 @@ NOTHING = BroadcastResult(0, Decimal(0))
 
 def final_depth(coin: Coin) -> int:
     """Return the number of blocks in conflict with the chain after which a broadcast is dead for good."""
-    return max(coin.max_confirmation_count, coin.confirmation_count)
+    return max(coin.max_confirmation_count, coin.confirmation_count, LEAST_FINAL_DEPTH)
 
 
 @dataclass(frozen=True, slots=True)

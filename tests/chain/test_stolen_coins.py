@@ -48,6 +48,23 @@ def test_withdrawal_whose_coins_are_stolen_is_paid_anew_once_that_is_final(world
     world.check()
 
 
+def test_six_blocks_prove_it_at_the_earliest_however_few_a_coin_is_followed_for(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(confirmation_count=1, max_confirmation_count=1)
+    stolen(world)
+    for blocks in range(1, 6):
+        world.net.mine()
+        world.updater.follow()
+        assert (blocks, world.broadcast().count, again(world)) == (blocks, 0, 0)
+        assert (world.withdrawal_states(), world.paid(outside(1))) == (["broadcasted"], [])
+    world.net.mine()
+    again(world)
+    world.broadcast()
+    assert world.paid(outside(1)) == [2]
+    world.check()
+
+
 def test_theft_that_is_found_when_it_is_final_already_is_answered_at_once(world: World) -> None:
     stolen(world)
     world.net.mine(15)
