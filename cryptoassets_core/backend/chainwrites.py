@@ -85,14 +85,17 @@ def apply_transactions(
     owners = _own_addresses(session, books, transactions)
     received, unbookable = _received(coin, latest.values(), owners)
     known = _known(session, books, latest)
-    new = {txid for txid in (*received, *unbookable) if (NetworkTransactionType.DEPOSIT, txid) not in known}
+    # In the order in which they were listed: deposits are numbered by it.
+    pay_us = received.keys() | unbookable.keys()
+    new = [txid for txid in latest if txid in pay_us and (NetworkTransactionType.DEPOSIT, txid) not in known]
     if new:
         _insert_deposit_transactions(session, coin, [latest[txid] for txid in new])
         known |= _known(session, books, new)
     on_network = [entry for entry in known.values() if entry.state in _ON_NETWORK]
     moved = {entry.id: entry for entry in on_network if _has_changed(coin, entry, latest[entry.txid])}
     _update_network_transactions(session, coin, moved.values(), latest)
-    changed = moved | {entry.id: entry for entry in on_network if entry.txid in new}
+    first_seen = set(new)
+    changed = moved | {entry.id: entry for entry in on_network if entry.txid in first_seen}
     died = _explain_broadcasts(session, books, changed.values(), latest)
     _book_fees(session, coin, known.values(), latest)
     looked_at = known.values() if unchanged_too else changed.values()

@@ -198,8 +198,6 @@ BACKENDS: Final[Mapping[str, set[str]]] = {
     "FeeOfNothing": {
         "a_payment_to_ourselves_comes_in_and_goes_out",
         "a_submission_without_an_answer_is_in_doubt_until_it_is_repeated",
-        "a_withdrawal_is_paid_once_and_all_it_cost_is_booked",
-        "a_withdrawal_to_a_customer_is_one_debit_and_one_credit",
         "submitting_again_is_success_and_pays_once",
         "the_fee_is_told_and_exact",
     },
