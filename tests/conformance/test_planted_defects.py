@@ -268,8 +268,8 @@ def run(module: str, selection: Sequence[str], directory: Path) -> Results:
     return results
 
 
-#: Books take longest: the usual run keeps them for these faults.
-_WITH_BOOKS: Final = {"SatoshiAsCoin", "FeeOfNothing"}
+#: Books take longest: the usual run keeps them for this fault.
+_WITH_BOOKS: Final = {"SatoshiAsCoin"}
 
 
 @pytest.mark.parametrize(("module", "expected"), MODULES)
