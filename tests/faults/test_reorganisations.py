@@ -99,8 +99,8 @@ def reorganise(trial: Trial, blocks: int, *, up: bool) -> None:
 def test_deposit_whose_coin_was_paid_out_already_is_reversed_and_the_payee_paid_from_others(trial: Trial) -> None:
     """The withdrawal spent a coin that then never existed: with the deposit the withdrawal's transaction died."""
     trial.start()
-    trial.network.mine(10)  # so that the outsider's coins are mature in the shorter chain, too
     coins: Any = trial.outsiders("listunspent", 1, 9999999, [], True, {"minimumAmount": 10})
+    trial.network.mine(10)  # so that each of them is mature in the shorter chain, too
     bad = deposit(trial, coins[0])
     trial.network.mine(CREDITED_AT)
     trial.stage.wait_for(lambda update: update.txid == bad.txid and update.credited, "the credit")
