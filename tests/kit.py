@@ -216,6 +216,10 @@ class Till:
         with self.engine.connect() as connection:
             return connection.execute(select(account.c.balance).where(account.c.id == account_id)).scalar_one()
 
+    def unconfirmed(self, account_id: int) -> Decimal:
+        """Return what is on its way to an account."""
+        return self.run(lambda session: session.get_one(self.coin.account_model, account_id).get_unconfirmed_balance())
+
     def total(self) -> Decimal:
         with self.engine.connect() as connection:
             return sum(connection.execute(select(self.books.account.c.balance)).scalars(), Decimal(0))

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, NewType
+from typing import ClassVar, Final, NewType
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,6 +36,10 @@ class Outpoint:
 
     txid: Txid
     vout: int
+
+
+#: Blocks that the books can count: no chain has more, so a backend refuses an answer that says so.
+MOST_CONFIRMATIONS: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)

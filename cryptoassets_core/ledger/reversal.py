@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, insert, literal, select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from cryptoassets_core.amounts import EXACT
 from cryptoassets_core.clock import utc_now
 from cryptoassets_core.ledger.books import Books
 from cryptoassets_core.ledger.deposit import add_to_addresses
-from cryptoassets_core.ledger.posting import Leg, debit_what_must_be
-from cryptoassets_core.ledger.rowset import amount_type, minor, one_of, rowset
+from cryptoassets_core.ledger.posting import debit_what_must_be
+from cryptoassets_core.ledger.rowset import one_of
 from cryptoassets_core.ledger.states import TransactionKind, TransactionState
+from cryptoassets_core.ledger.upsert import insert_and_return
 
 
 def reverse_deposits(session: Session, books: Books, transaction_ids: Sequence[int]) -> Sequence[Any]:
@@ -48,48 +49,22 @@ def reverse_deposits(session: Session, books: Books, transaction_ids: Sequence[i
         return []
     legs = debit_what_must_be(session, books, [(row.receiving_account_id, row.amount) for row in credited])
     add_to_addresses(session, books, [(row.address_id, EXACT.minus(row.amount)) for row in credited])
-    return _write_reversals(session, books, credited, legs)
-
-
-def _write_reversals(session: Session, books: Books, deposits: Sequence[Any], legs: Sequence[Leg]) -> Sequence[Any]:
-    transaction, amount, now = books.transaction, amount_type(books), utc_now()
-    columns = {
-        "amount": amount,
-        "wallet_id": BigInteger,
-        "address_id": BigInteger,
-        "network_transaction_id": BigInteger,
-        "answers_id": BigInteger,
-        "sending_account_id": BigInteger,
-        "sending_entry": BigInteger,
-        "sending_balance_after": amount,
-    }
-    rows = rowset(
+    written = insert_and_return(
         session,
-        "reversals",
-        columns,
+        transaction,
         [
-            (
-                minor(books, row.amount),
-                row.wallet_id,
-                row.address_id,
-                row.network_transaction_id,
-                row.id,
-                leg.account_id,
-                leg.entry,
-                minor(books, leg.balance_after),
-            )
-            for row, leg in zip(deposits, legs, strict=True)
+            {
+                "amount": row.amount,
+                "wallet_id": row.wallet_id,
+                "address_id": row.address_id,
+                "network_transaction_id": row.network_transaction_id,
+                "answers_id": row.id,
+                "sending_account_id": leg.account_id,
+                "sending_entry": leg.entry,
+                "sending_balance_after": leg.balance_after,
+            }
+            for row, leg in zip(credited, legs, strict=True)
         ],
-    )
-    constant = {
-        "kind": literal(TransactionKind.REVERSAL, transaction.c.kind.type),
-        "state": literal(TransactionState.REVERSAL, transaction.c.state.type),
-        "created_at": literal(now, transaction.c.created_at.type),
-        "credited_at": literal(now, transaction.c.credited_at.type),
-    }
-    written = session.execute(
-        insert(transaction)
-        .from_select([*columns, *constant], select(*(rows.c[name] for name in columns), *constant.values()))
-        .returning(*transaction.c)
+        {"kind": TransactionKind.REVERSAL, "state": TransactionState.REVERSAL, "credited_at": utc_now()},
     )
     return sorted(written, key=lambda row: int(row.answers_id))

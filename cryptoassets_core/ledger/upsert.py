@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Dialect, FromClause, Insert, Table, insert, select, true
+from sqlalchemy import Column, Dialect, FromClause, Insert, Table, insert, literal, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -33,6 +33,23 @@ def insert_rows(session: Session, table: Table, rows: Rows) -> None:
     """Insert rows, which get their numbers in the order given; for ``rows`` see :py:func:`insert_missing`."""
     if rows:
         session.execute(_from(_carried(session, table, rows), insert(table)))
+
+
+def insert_and_return(session: Session, table: Table, rows: Rows, same: Mapping[str, Any]) -> Sequence[Any]:
+    """Insert rows and return them whole, in no order.
+
+    :param same: values that all of them have, by column name; these may be of any type, also of none that ``rows`` can
+        carry.
+    """
+    if not rows:
+        return []
+    carried = _carried(session, table, rows)
+    constant = {name: literal(value, table.c[name].type) for name, value in same.items()}
+    return session.execute(
+        insert(table)
+        .from_select([*carried.c.keys(), *constant], select(carried, *constant.values()))
+        .returning(*table.c)
+    ).all()
 
 
 def _from(carried: FromClause, statement: _I) -> _I:

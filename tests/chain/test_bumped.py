@@ -37,14 +37,19 @@ def bump(world: Litecoin) -> tuple[str, Any, str]:
     return payee, sent, str(bumped["txid"])
 
 
-def test_withdrawal_whose_fee_was_raised_is_not_paid_again(world: Litecoin) -> None:
-    payee, sent, bumped = bump(world)
+def see_paid_once_for_good(world: Litecoin, payee: str) -> None:
+    """Go on until what is in conflict would have been built anew."""
     for _ in range(18):
         world.step()
         again(world)
         world.broadcast()
     world.step()
     assert world.paid(payee) == 1
+
+
+def test_withdrawal_whose_fee_was_raised_is_not_paid_again(world: Litecoin) -> None:
+    payee, sent, bumped = bump(world)
+    see_paid_once_for_good(world, payee)
     (carried,) = world.network_rows("broadcast")
     assert (carried.id, carried.txid, carried.state) == (sent.id, bumped, "live")
     assert carried.fee > sent.fee
@@ -61,12 +66,7 @@ def test_first_one_may_confirm_after_all_when_the_other_is_taken_back(world: Lit
     assert (carried.txid, carried.confirmations) == (bumped, 2)
     world.take_back(2)
     world.mine_exactly(sent.raw)
-    for _ in range(18):
-        world.step()
-        again(world)
-        world.broadcast()
-    world.step()
-    assert world.paid(payee) == 1
+    see_paid_once_for_good(world, payee)
     (carried,) = world.network_rows("broadcast")
     assert (carried.txid, carried.state, carried.fee) == (sent.txid, "live", sent.fee)
     assert world.total() == world.balance_of_node()

@@ -33,6 +33,27 @@ def start(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
     return thread, results
 
 
+#: Withdrawals are put into a broadcast, or taken out.
+BUNDLING = "UPDATE btc_transaction SET network_transaction_id"
+
+
+@contextmanager
+def at_statement(
+    world: World, beginning: str, meanwhile: Callable[[], object]
+) -> Iterator[list[tuple[threading.Thread, list[object]]]]:
+    """Begin something else right before the first statement that begins so, and see it end."""
+    begun: list[tuple[threading.Thread, list[object]]] = []
+
+    def begin(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(beginning) and not begun:
+            begun.append(start(meanwhile))
+
+    event.listen(world.app.engine, "before_cursor_execute", begin)
+    yield begun
+    event.remove(world.app.engine, "before_cursor_execute", begin)
+    begun[0][0].join()
+
+
 @pytest.mark.postgres
 def test_only_one_broadcast_of_a_wallet_is_under_way(postgres_world: World) -> None:
     world = postgres_world
@@ -65,7 +86,6 @@ def test_cancellation_waits_while_a_signature_is_stored_and_then_comes_too_late(
     other = world.reopened()
     wallet_id = world.row(withdrawal).wallet_id
     teller = Teller(other.coin, other.app.conflict_resolver)
-    cancelling: list[threading.Thread] = []
 
     def cancel() -> str:
         try:
@@ -73,36 +93,11 @@ def test_cancellation_waits_while_a_signature_is_stored_and_then_comes_too_late(
         except LedgerError:
             return "too late"
 
-    outcome: list[list[object]] = []
-
-    def meanwhile(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("UPDATE btc_network_transaction SET txid") and not cancelling:
-            thread, results = start(cancel)
-            cancelling.append(thread)
-            outcome.append(results)
-
-    event.listen(world.app.engine, "before_cursor_execute", meanwhile)
-    world.broadcast()
-    event.remove(world.app.engine, "before_cursor_execute", meanwhile)
-    cancelling[0].join()
-    assert outcome == [["too late"]]
+    with at_statement(world, "UPDATE btc_network_transaction SET txid", cancel) as begun:
+        world.broadcast()
+    assert [results for _, results in begun] == [["too late"]]
     assert (world.paid(outside(1)), world.balance(alice)) == ([1], 4)
     other.close()
-
-
-@contextmanager
-def at_bundling(world: World, meanwhile: Callable[[], object]) -> Iterator[list[tuple[threading.Thread, list[object]]]]:
-    """Begin something else right before withdrawals are put into a broadcast, or taken out."""
-    begun: list[tuple[threading.Thread, list[object]]] = []
-
-    def begin(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("UPDATE btc_transaction SET network_transaction_id") and not begun:
-            begun.append(start(meanwhile))
-
-    event.listen(world.app.engine, "before_cursor_execute", begin)
-    yield begun
-    event.remove(world.app.engine, "before_cursor_execute", begin)
-    begun[0][0].join()
 
 
 @pytest.mark.postgres
@@ -112,7 +107,7 @@ def test_withdrawal_cancelled_while_it_is_bundled_is_not_paid(postgres_world: Wo
     withdrawal = world.withdraw(outside(1), "1")
     other = world.reopened()
     teller = Teller(other.coin, other.app.conflict_resolver)
-    with at_bundling(world, lambda: teller.cancel_withdrawal(other.row(withdrawal).wallet_id, withdrawal)):
+    with at_statement(world, BUNDLING, lambda: teller.cancel_withdrawal(other.row(withdrawal).wallet_id, withdrawal)):
         world.broadcaster().collect_for_broadcast()
     world.broadcast()
     assert (world.row(withdrawal).state, world.paid(outside(1)), world.balance(alice)) == ("cancelled", [], 5)
@@ -133,7 +128,7 @@ def test_broadcast_that_is_sent_while_it_is_sorted_out_pays_everybody_once(postg
     seen = world.run(lambda session: load_unsettled(session, world.tables, wallet))
     assert seen is not None
     other = world.reopened()
-    with at_bundling(world, other.broadcaster().send_broadcasts):
+    with at_statement(world, BUNDLING, other.broadcaster().send_broadcasts):
         if change == "put back":
             desk.put_back(seen, [second])
         else:

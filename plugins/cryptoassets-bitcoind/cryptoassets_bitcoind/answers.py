@@ -5,20 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Final
 
 from cryptoassets_core.amounts import from_minor_units, to_minor_units
-from cryptoassets_core.backend.base import BlockHash, Txid
+from cryptoassets_core.backend.base import MOST_CONFIRMATIONS, BlockHash, Txid
 from cryptoassets_core.errors import BackendError, InvalidAmountError
+from cryptoassets_core.names import MAX_LENGTH
 
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _HEX = re.compile(r"(?:[0-9a-f]{2})+\Z")
-
-#: Characters of the longest address that the books take.
-_LONGEST_ADDRESS: Final = 255
-
-#: Blocks of the longest chain that the books can count.
-_MOST_BLOCKS: Final = 2**31 - 1
 
 
 def wrong(value: object, where: str, expected: str) -> BackendError:
@@ -50,7 +44,7 @@ def text(value: object, where: str) -> str:
 def address(value: object, where: str) -> str:
     """Let through what an address may look like: its own coin's rules are not known here."""
     found = text(value, where)
-    if not found.isascii() or not found.isprintable() or len(found) > _LONGEST_ADDRESS:
+    if not found.isascii() or not found.isprintable() or len(found) > MAX_LENGTH:
         raise wrong(value, where, "an address")
     return found
 
@@ -65,7 +59,7 @@ def integer(value: object, where: str) -> int:
 def confirmations(value: object, where: str) -> int:
     """Let through a number of blocks, negative in conflict; more than there can be is no number of blocks."""
     blocks = integer(value, where)
-    if abs(blocks) > _MOST_BLOCKS:
+    if abs(blocks) > MOST_CONFIRMATIONS:
         raise wrong(value, where, "a number of blocks")
     return blocks
 

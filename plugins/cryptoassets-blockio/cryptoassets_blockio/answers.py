@@ -8,16 +8,13 @@ from decimal import Decimal
 from typing import Final
 
 from cryptoassets_core.amounts import from_minor_units, to_minor_units
-from cryptoassets_core.backend.base import Txid
+from cryptoassets_core.backend.base import MOST_CONFIRMATIONS, Txid
 from cryptoassets_core.errors import BackendError, InvalidAmountError
 
 Row = Mapping[str, object]
 
 _TXID: Final = re.compile(r"[0-9a-f]{64}")
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
-
-#: Blocks of the longest chain that the books can count.
-_MOST_BLOCKS: Final = 2**31 - 1
 #: How the service writes amounts; anything else would be read as something else by somebody.
 _AMOUNT: Final = re.compile(r"[0-9]{1,16}(\.[0-9]{1,8})?")
 
@@ -64,7 +61,7 @@ def integer(value: object, where: str) -> int:
 def confirmations(value: object, where: str) -> int:
     """Let through a number of blocks, negative in conflict; more than there can be is no number of blocks."""
     blocks = integer(value, where)
-    if abs(blocks) > _MOST_BLOCKS:
+    if abs(blocks) > MOST_CONFIRMATIONS:
         raise _wrong(value, where, "a number of blocks")
     return blocks
 
